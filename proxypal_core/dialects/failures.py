@@ -1,0 +1,134 @@
+"""What an upstream's error answer means, as far as all dialects agree: body before status."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from proxypal_core.hub.failure import Failure, Kind
+from proxypal_core.wire import jsonio
+
+_BY_STATUS = {
+    400: Kind.INVALID,
+    401: Kind.AUTH,
+    402: Kind.BILLING,
+    403: Kind.FORBIDDEN,
+    404: Kind.MODEL,
+    408: Kind.TIMEOUT,
+    409: Kind.CONFLICT,
+    413: Kind.TOO_LARGE,
+    422: Kind.INVALID,
+    429: Kind.RATE_LIMIT,
+    503: Kind.OVERLOADED,
+    504: Kind.TIMEOUT,
+    529: Kind.OVERLOADED,
+}
+
+# Phrases that decide against the status, in this order. Sources: the vendors' own messages, as
+# clients match them (Claude Code, Codex, OpenClaw).
+_PHRASES = (
+    (
+        re.compile(
+            r"prompt is too long|context_length_exceeded|maximum context length"
+            r"|exceed context limit|input token count .*exceeds the maximum",
+            re.IGNORECASE,
+        ),
+        Kind.CONTEXT,
+    ),
+    (
+        re.compile(
+            r"insufficient_quota|credit balance is too low|billing_error|payment required"
+            r"|insufficient (?:credits|balance|funds)|requires more credits",
+            re.IGNORECASE,
+        ),
+        Kind.BILLING,
+    ),
+    (re.compile(r"API_KEY_INVALID|invalid_api_key|api key not valid", re.IGNORECASE), Kind.AUTH),
+    (re.compile(r"overloaded_error", re.IGNORECASE), Kind.OVERLOADED),
+)
+_RETRY_TEXT = re.compile(
+    r"(?:try again|retry) in (?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?"
+    r"(?:(?P<s>[\d.]+) ?s(?:ec)?)?(?:(?P<ms>[\d.]+) ?ms)?",
+    re.IGNORECASE,
+)
+_MESSAGE_LIMIT = 2048
+
+
+def kind_of(status: int, text: str) -> Kind:
+    """What an answer of *status* whose body is *text* means."""
+    for phrase, kind in _PHRASES:
+        if phrase.search(text):
+            return kind
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return Kind.INVALID if 400 <= status < 500 else Kind.SERVER
+
+
+def retry_in_text(text: str) -> float | None:
+    """The seconds of a "try again in 6m0s" (OpenAI) or "retry in 34.07s" (Gemini)."""
+    match = _RETRY_TEXT.search(text)
+    if match is None or not any(match.groups()):
+        return None
+    hours, minutes, seconds, millis = (float(match[unit] or 0) for unit in ("h", "m", "s", "ms"))
+    return hours * 3600 + minutes * 60 + seconds + millis / 1000
+
+
+def read_error(status: int, body: bytes) -> tuple[Failure, Mapping[str, Any]]:
+    """The failure in an error body of any vendor, and its error object for what only one knows.
+
+    Takes ``{"error": {…}}``, an array of that (Gemini), ``{"error": "…"}``, ``{"detail": "…"}``,
+    ``{"message": "…"}``, HTML and nothing at all.
+    """
+    text = body[:65536].decode("utf-8", "replace")
+    error = _error_object(body)
+    message = error.get("message")
+    if not isinstance(message, str) or not message:
+        message = _plain_text(text) or f"the provider answered {status} without a message"
+    kind = kind_of(status, f"{error.get('type')} {error.get('code')} {message} {text[:4096]}")
+    code = error.get("code")
+    param = error.get("param")
+    return (
+        Failure(
+            kind,
+            message[:_MESSAGE_LIMIT],
+            status=status,
+            retry_after=retry_in_text(message),
+            code=code if isinstance(code, str) else "",
+            param=param if isinstance(param, str) else "",
+            details=error.get("details"),
+        ),
+        error,
+    )
+
+
+def _error_object(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = jsonio.loads(body)
+    except jsonio.Malformed:
+        return {}
+    if isinstance(value, list) and value:
+        value = value[0]
+    if not isinstance(value, dict):
+        return {}
+    error = value.get("error", value)
+    if isinstance(error, str):
+        return {"message": error}
+    if isinstance(error, dict):
+        if "message" in error or "detail" not in error:
+            return error
+        detail = error["detail"]
+        return {
+            **error,
+            "message": detail if isinstance(detail, str) else jsonio.dumps_text(detail),
+        }
+    return {}
+
+
+def _plain_text(text: str) -> str:
+    """The first words of a body that is no JSON; of an HTML page, its text."""
+    bare = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    return " ".join(bare.split())[:200]
+
+
+def credential_text(failure: Failure) -> str:
+    """What a client is told when the provider refused *our* credential: never its own 401."""
+    return f"the provider refused this account: {failure.message}"

@@ -1,0 +1,52 @@
+"""Inline media: data URLs, base64 alphabets, and what the bytes really are."""
+
+import re
+
+from proxypal_core.hub.messages import Base64
+
+_DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),(.*)", re.DOTALL)
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
+
+# The first bytes of a file, in base64: enough to tell the four kinds every vendor takes.
+_MAGIC = (
+    ("/9j/", "image/jpeg"),
+    ("iVBORw0KGgo", "image/png"),
+    ("R0lGOD", "image/gif"),
+    ("UklGR", "image/webp"),
+    ("JVBERi0", "application/pdf"),
+)
+
+
+def parse_data_url(url: str) -> Base64 | None:
+    """The bytes of a ``data:`` URL in base64; None when *url* is no such URL."""
+    match = _DATA_URL.fullmatch(url)
+    if match is None or ";base64" not in match[2].lower():
+        return None
+    return inline(match[1], match[3])
+
+
+def inline(mime: str, data: str) -> Base64:
+    """*data* in the standard alphabet, padded, without white space.
+
+    Clients send URL-safe base64 (the Python SDK of Gemini), line breaks and no padding.
+    """
+    standard = _NOT_BASE64.sub("", data.translate(_TO_STANDARD))
+    standard += "=" * (-len(standard) % 4)
+    return Base64(mime.strip().lower() or "application/octet-stream", standard)
+
+
+_TO_STANDARD = str.maketrans("-_", "+/")
+
+
+def data_url(source: Base64) -> str:
+    return f"data:{source.mime};base64,{source.data}"
+
+
+def true_mime(source: Base64) -> str:
+    """The media type that the bytes show, where they show one; the declared one otherwise."""
+    for magic, mime in _MAGIC:
+        if source.data.startswith(magic):
+            if magic == "UklGR" and not source.mime.startswith("image/"):
+                break  # RIFF is also audio/wav
+            return mime
+    return source.mime

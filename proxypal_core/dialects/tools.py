@@ -1,0 +1,97 @@
+"""Tool names, call ids and arguments in the forms that targets accept.
+
+Everything here is deterministic: the same conversation gives the same bytes at each turn, or the
+vendors' prompt caches, which are caches of prefixes, never hit.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from proxypal_core.wire import jsonio
+
+_NOT_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def target_names(names: Iterable[str], *, limit: int = 64) -> dict[str, str]:
+    """For each of *names*, the name a target with ``[a-zA-Z0-9_-]{1,limit}`` gets.
+
+    Names start with a letter or ``_`` (Gemini asks for it). Too long ones keep their beginning and
+    end in a hash; two that would become one are kept apart the same way.
+    """
+    chosen: dict[str, str] = {}
+    taken: set[str] = set()
+    wanted = list(dict.fromkeys(names))
+    # Names that need no change come first: a renamed one must not take their place.
+    for name in sorted(wanted, key=lambda name: _plain(name, limit) != name):
+        target = _plain(name, limit)
+        if target in taken:
+            target = f"{target[: limit - 9]}_{_digest(name)}"
+        taken.add(target)
+        chosen[name] = target
+    return chosen
+
+
+def renamed(chosen: Mapping[str, str]) -> dict[str, str]:
+    """The way back: target name to the client's own, for those that differ."""
+    return {target: name for name, target in chosen.items() if target != name}
+
+
+def _plain(name: str, limit: int) -> str:
+    clean = _NOT_NAME.sub("_", name) or "_"
+    if not (clean[0].isalpha() or clean[0] == "_"):
+        clean = "_" + clean
+    return clean if len(clean) <= limit else f"{clean[: limit - 9]}_{_digest(name)}"
+
+
+def target_id(call_id: str, *, limit: int) -> str:
+    """*call_id* in ``[a-zA-Z0-9_-]{1,limit}``: unchanged where it fits, else a hash of it."""
+    clean = _NOT_NAME.sub("_", call_id)
+    if clean == call_id and 0 < len(clean) <= limit:
+        return call_id
+    return f"{clean[: max(0, limit - 9)]}_{_digest(call_id)}"[-limit:]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def arguments_object(arguments: str) -> dict[str, Any]:
+    """The object that *arguments*, a model's JSON text, means.
+
+    Empty is ``{}``; an object encoded twice is unwrapped; trailing rubbish after a whole object
+    is cut; another value is wrapped as ``value``; text that is no JSON is kept as ``_raw``.
+    """
+    text = arguments.strip()
+    if not text:
+        return {}
+    try:
+        value = jsonio.loads(text)
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            value = jsonio.loads(value)
+    except jsonio.Malformed:
+        value = _leading_object(text)
+        if value is None:
+            return {"_raw": arguments}
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _leading_object(text: str) -> Any:
+    for end in (match.end() for match in re.finditer(r"\}", text)):
+        try:
+            value = jsonio.loads(text[:end])
+        except jsonio.Malformed:
+            continue
+        return value
+    return None
+
+
+def is_object_text(arguments: str) -> bool:
+    """Whether *arguments* is the text of a JSON object, as it should be."""
+    try:
+        return isinstance(jsonio.loads(arguments), dict)
+    except jsonio.Malformed:
+        return False

@@ -1,0 +1,1 @@
+"""What is meant: requests, answers, their pieces and their failures, in no vendor's words."""

@@ -1,0 +1,1 @@
+"""How bytes are cut: server-sent events and JSON, in no vendor's words."""

@@ -1,0 +1,202 @@
+"""JSON in and out, and typed reads whose errors name the path. The only importer of orjson."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+import orjson
+
+JsonObject: TypeAlias = dict[str, Any]
+_T = TypeVar("_T")
+
+
+class Malformed(ValueError):
+    """A document is not what it must be. ``path`` names the place, as in ``messages[2].role``."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}" if path else problem)
+        self.path = path
+        self.problem = problem
+
+
+def loads(data: bytes | str) -> Any:
+    """Parse *data*.
+
+    Raises:
+        Malformed: it is not JSON (RFC 8259; NaN, lone surrogates and absurd depth included).
+    """
+    try:
+        return orjson.loads(data)
+    except (orjson.JSONDecodeError, RecursionError) as error:
+        raise Malformed("", f"not valid JSON: {error}") from None
+
+
+def load_object(data: bytes | str) -> JsonObject:
+    return obj(loads(data), "")
+
+
+def dumps(value: Any) -> bytes:
+    """Compact UTF-8 JSON. Keys keep their order, so equal values give equal bytes."""
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+
+
+def dumps_text(value: Any) -> str:
+    return dumps(value).decode()
+
+
+def dumps_pretty(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def escape_separators(data: bytes) -> bytes:
+    """JSON text with U+2028 and U+2029 escaped, as Google's servers do: some stream readers take
+    them for line ends.
+    """
+    if b"\xe2\x80" not in data:
+        return data
+    return data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+
+
+# ── typed reads ──────────────────────────────────────────────────────────────────────────────
+
+
+def obj(value: Any, path: str) -> JsonObject:
+    if isinstance(value, dict):
+        return value
+    raise Malformed(path, f"must be an object, not {_named(value)}")
+
+
+def arr(value: Any, path: str) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    raise Malformed(path, f"must be an array, not {_named(value)}")
+
+
+def string(value: Any, path: str) -> str:
+    if isinstance(value, str):
+        return value
+    raise Malformed(path, f"must be a string, not {_named(value)}")
+
+
+def integer(value: Any, path: str) -> int:
+    """An integer; a float without a fraction counts, since some clients send 1024.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise Malformed(path, f"must be an integer, not {_named(value)}")
+
+
+def number(value: Any, path: str) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    raise Malformed(path, f"must be a number, not {_named(value)}")
+
+
+def boolean(value: Any, path: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise Malformed(path, f"must be true or false, not {_named(value)}")
+
+
+def opt(
+    parent: Mapping[str, Any], key: str, read: Callable[[Any, str], _T], path: str = ""
+) -> _T | None:
+    """The value at *key* read by *read*; None when it is absent or null."""
+    value = parent.get(key)
+    return None if value is None else read(value, join(path, key))
+
+
+def need(parent: Mapping[str, Any], key: str, read: Callable[[Any, str], _T], path: str = "") -> _T:
+    """The value at *key*, which must be there."""
+    if key not in parent:
+        raise Malformed(join(path, key), "is required")
+    return read(parent[key], join(path, key))
+
+
+def join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _named(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
+
+
+# ── one string changed in place ──────────────────────────────────────────────────────────────
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],]', re.DOTALL)
+
+
+def replace_string(body: bytes, path: tuple[str, ...], new: str) -> bytes:
+    """*body*, valid JSON, with the string at *path* (keys from the root) replaced by *new*.
+
+    Everything else stays byte for byte: number spellings, key order, white space. Returns *body*
+    as it is when there is no string at *path*.
+    """
+    spans = _string_spans(body, path)
+    if not spans:
+        return body
+    literal = orjson.dumps(new)
+    pieces: list[bytes] = []
+    done = 0
+    for start, end in spans:
+        pieces += (body[done:start], literal)
+        done = end
+    pieces.append(body[done:])
+    return b"".join(pieces)
+
+
+def _string_spans(body: bytes, path: tuple[str, ...]) -> list[tuple[int, int]]:
+    key = re.escape(orjson.dumps(path[-1]))
+    quick = list(re.finditer(key + rb'\s*:\s*("(?:[^"\\]|\\.)*")', body, re.DOTALL))
+    # One occurrence is the one at *path*, if the document has a string there and spells the key
+    # plainly; several (a key of that name deeper down) need the walk.
+    if len(quick) == 1 and _has_string(orjson.loads(body), path):
+        return [quick[0].span(1)]
+    return _walk(body, path)
+
+
+def _has_string(value: Any, path: tuple[str, ...]) -> bool:
+    for key in path:
+        if not isinstance(value, dict):
+            return False
+        value = value.get(key)
+    return isinstance(value, str)
+
+
+def _walk(body: bytes, path: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Every span of a string at *path*; a repeated key gives several."""
+    spans: list[tuple[int, int]] = []
+    keys: list[str | None] = []  # the key now open at each depth; None inside an array
+    expect_key: list[bool] = []
+    for match in _TOKEN.finditer(body):
+        token = match[0]
+        if token == b"{":
+            keys.append("")
+            expect_key.append(True)
+        elif token == b"[":
+            keys.append(None)
+            expect_key.append(False)
+        elif token in (b"}", b"]"):
+            keys.pop()
+            expect_key.pop()
+        elif token == b",":
+            expect_key[-1] = keys[-1] is not None
+        elif keys and expect_key[-1]:
+            keys[-1] = orjson.loads(token)
+            expect_key[-1] = False
+        elif tuple(keys) == path:
+            spans.append(match.span())
+    return spans

@@ -1,0 +1,113 @@
+"""Server-sent events, both ways, as https://html.spec.whatwg.org/multipage/server-sent-events.html
+defines them; liberal in reading (any line end, no space after the colon, no final blank line).
+
+Bytes are cut into *raw* events, blank line included, so that what goes through untouched can be
+written as it came; a raw event is parsed into a Frame only where somebody reads it.
+"""
+
+import re
+from typing import NamedTuple
+
+EVENT_LIMIT = 32 * 1024 * 1024
+"""Bytes one event may have. Inline images are real; an event without end is an attack."""
+
+_BLANK_LINE = re.compile(rb"\n(?:\n|\r\n?)|\r\r\n?")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventTooLong(ValueError):
+    """An event passed EVENT_LIMIT without ending."""
+
+
+class Frame(NamedTuple):
+    """One event: its data (lines joined by a line feed) and its name, empty when it has none."""
+
+    data: bytes
+    event: str = ""
+
+
+class Splitter:
+    """Cuts a byte stream into raw events. Law: joined together they are the stream."""
+
+    def __init__(self, limit: int = EVENT_LIMIT) -> None:
+        self._held = bytearray()
+        self._scanned = 0
+        self._limit = limit
+
+    @property
+    def pending(self) -> int:
+        """How many bytes of an unfinished event are held."""
+        return len(self._held)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The events that *data* completes.
+
+        Raises:
+            EventTooLong: the stream cannot be followed any further.
+        """
+        if self._held:
+            self._held += data
+            buffer: bytes | bytearray = self._held
+        else:
+            buffer = data
+        events: list[bytes] = []
+        start = 0
+        # A blank line may have begun in the last two bytes that were looked at.
+        search_from = max(0, self._scanned - 2)
+        plain = b"\r" not in buffer
+        while True:
+            if plain:
+                at = buffer.find(b"\n\n", search_from)
+                end = at + 2
+            else:
+                match = _BLANK_LINE.search(buffer, search_from)
+                at, end = match.span() if match else (-1, 0)
+            if at < 0:
+                break
+            events.append(bytes(buffer[start:end]))
+            start = search_from = end
+        if buffer is data:
+            self._held = bytearray(buffer[start:])
+        else:
+            del self._held[:start]
+        self._scanned = len(self._held)
+        if len(self._held) > self._limit:
+            raise EventTooLong(f"an event of the stream is longer than {self._limit} bytes")
+        return events
+
+    def close(self) -> bytes:
+        """What is left: an event that was never ended by its blank line."""
+        rest = bytes(self._held)
+        self._held = bytearray()
+        self._scanned = 0
+        return rest
+
+
+def parse(raw: bytes) -> Frame | None:
+    """The event that *raw* holds, or None when it has no data (a comment, a blank line)."""
+    if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2:
+        return Frame(raw[6:-2]) if b"\r" not in raw else _parse_lines(raw)
+    return _parse_lines(raw)
+
+
+def _parse_lines(raw: bytes) -> Frame | None:
+    name = b""
+    data: list[bytes] = []
+    for line in _LINE_END.split(raw.removeprefix(_BOM)):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value
+    if not data:
+        return None
+    return Frame(b"\n".join(data), name.decode("utf-8", "replace"))
+
+
+def frame(data: bytes, event: str = "") -> bytes:
+    """The canonical bytes of an event whose *data* is one line."""
+    if event:
+        return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
+    return b"data: %b\n\n" % data
