@@ -9,6 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
+from proxypal_core.hub.messages import Tool
 from proxypal_core.wire import jsonio
 
 _NOT_NAME = re.compile(r"[^a-zA-Z0-9_-]")
@@ -95,3 +98,41 @@ def is_object_text(arguments: str) -> bool:
         return isinstance(jsonio.loads(arguments), dict)
     except jsonio.Malformed:
         return False
+
+
+# ── freeform tools where only functions exist ────────────────────────────────────────────────
+
+_FREEFORM_SCHEMA = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+    "additionalProperties": False,
+}
+
+
+def as_function(tool: Tool) -> Tool:
+    """A freeform *tool* as a function of one string, its grammar told in the description."""
+    grammar = tool.grammar if isinstance(tool.grammar, Mapping) else {}
+    definition = grammar.get("definition")
+    lines = [tool.description] if tool.description else []
+    if isinstance(definition, str):
+        lines.append(f"The input must follow this {grammar.get('syntax')} grammar:\n{definition}")
+    return msgspec.structs.replace(
+        tool,
+        description="\n\n".join(lines),
+        schema=_FREEFORM_SCHEMA,
+        strict=None,
+        freeform=False,
+        grammar=None,
+    )
+
+
+def freeform_arguments(text: str) -> str:
+    """The arguments of a call of ``as_function`` whose input is *text*."""
+    return jsonio.dumps_text({"input": text})
+
+
+def freeform_text(arguments: str) -> str:
+    """The input in the *arguments* of such a call; *arguments* itself when it is none."""
+    value = arguments_object(arguments).get("input")
+    return value if isinstance(value, str) else arguments

@@ -6,10 +6,11 @@ parallel results as separate messages, calls that were aborted, results whose ca
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import msgspec
 
-from proxypal_core.hub.messages import Part, Role, Text, ToolCall, ToolResult, Turn
+from proxypal_core.hub.messages import Part, Text, ToolCall, ToolResult, Turn
 
 _replace = msgspec.structs.replace
 
@@ -17,7 +18,7 @@ _replace = msgspec.structs.replace
 def tidy(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     """*turns* in strict order, with nothing lost: what has no place becomes text."""
     merged = _merge(_inline_system(turns))
-    answered = _pair(merged)
+    answered = tuple(_merge(paired(merged)))
     if answered and answered[0].role == "assistant":
         answered = (Turn("user", (Text("(continue)"),)), *answered)
     return answered
@@ -52,57 +53,57 @@ def _merge(turns: Iterable[Turn]) -> list[Turn]:
     return merged
 
 
-def _pair(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Each call's result moved into the user turn after it; orphans of both kinds made harmless."""
-    results: dict[str, ToolResult] = {}
-    for turn in turns:
-        for part in turn.parts:
-            if isinstance(part, ToolResult):
-                results[part.call_id] = part  # of two results for one call, the last holds
-    paired: list[Turn] = []
-    called: set[str] = set()
+def paired(turns: Iterable[Turn]) -> tuple[Turn, ...]:
+    """*turns* with each call's result in a user turn right behind it, in the order of the calls.
+
+    A call that nothing answers (but the last turn's) gets the result ``aborted``; a result without
+    its call becomes text. Nothing else moves. An id may be used again in a later turn.
+    """
+    turns = tuple(turns)
+    answers, taken = _answers(turns)
+    out: list[Turn] = []
     for at, turn in enumerate(turns):
-        if turn.role == "assistant":
-            parts, answers = _answered(turn.parts, results, called, last=at == len(turns) - 1)
-            _append(paired, "assistant", parts)
-            _append(paired, "user", answers)
-        else:
-            _append(
-                paired,
-                turn.role,
-                tuple(
-                    part if not isinstance(part, ToolResult) else _orphan(part)
-                    for part in turn.parts
-                    if not (isinstance(part, ToolResult) and part.call_id in called)
-                ),
-            )
-    return tuple(paired)
+        parts = tuple(
+            _orphan(part) if isinstance(part, ToolResult) else part
+            for index, part in enumerate(turn.parts)
+            if (at, index) not in taken
+        )
+        if parts:
+            out.append(_replace(turn, parts=parts))
+        results: list[Part] = []
+        for index, part in enumerate(turn.parts):
+            if not isinstance(part, ToolCall):
+                continue
+            result = answers.get((at, index))
+            if result is not None:
+                results.append(_replace(result, name=result.name or part.name))
+            elif at < len(turns) - 1:
+                aborted = (Text("aborted"),)
+                results.append(ToolResult(part.id, aborted, name=part.name, is_error=True))
+        if results:
+            out.append(Turn("user", tuple(results)))
+    return tuple(out)
 
 
-def _append(turns: list[Turn], role: Role, parts: tuple[Part, ...]) -> None:
-    if not parts:
-        return
-    if turns and turns[-1].role == role:
-        turns[-1] = _replace(turns[-1], parts=turns[-1].parts + parts)
-    else:
-        turns.append(Turn(role, parts))
+_Place: TypeAlias = tuple[int, int]
 
 
-def _answered(
-    parts: Sequence[Part], results: dict[str, ToolResult], called: set[str], *, last: bool
-) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """An assistant turn's parts, and the results that must follow it at once."""
-    answers: list[Part] = []
-    for part in parts:
-        if not isinstance(part, ToolCall) or part.id in called:
-            continue
-        called.add(part.id)
-        result = results.get(part.id)
-        if result is not None:
-            answers.append(_replace(result, name=result.name or part.name))
-        elif not last:
-            answers.append(ToolResult(part.id, (Text("aborted"),), name=part.name, is_error=True))
-    return tuple(parts), tuple(answers)
+def _answers(turns: Sequence[Turn]) -> tuple[dict[_Place, ToolResult], set[_Place]]:
+    """The result of the call at each place, and the places of the results that have a call."""
+    answers: dict[_Place, ToolResult] = {}
+    taken: set[_Place] = set()
+    asked: dict[str, _Place] = {}
+    for at, turn in enumerate(turns):
+        for index, part in enumerate(turn.parts):
+            match part:
+                case ToolCall(id=call_id):
+                    asked[call_id] = (at, index)
+                case ToolResult(call_id=call_id) if call_id in asked:
+                    answers[asked[call_id]] = part  # of two results for one call, the last holds
+                    taken.add((at, index))
+                case _:
+                    pass
+    return answers, taken
 
 
 def _orphan(result: ToolResult) -> Text:

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     BAD_REPLY = "bad_reply"  # the provider answered what it should not
     RESTING = "resting"  # every account that could serve is resting
     NO_ACCOUNT = "no_account"  # no account could serve, however long one waits
+    INTERNAL = "internal"  # our own fault
 
 
 class Failure(Record, frozen=True):

@@ -48,6 +48,11 @@ def dumps_pretty(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
+def verbatim(text: str) -> Any:
+    """JSON *text*, known to be valid, as a value that is written just as it is spelt."""
+    return orjson.Fragment(text)
+
+
 def escape_separators(data: bytes) -> bytes:
     """JSON text with U+2028 and U+2029 escaped, as Google's servers do: some stream readers take
     them for line ends.
@@ -144,6 +149,9 @@ def replace_string(body: bytes, path: tuple[str, ...], new: str) -> bytes:
 
     Everything else stays byte for byte: number spellings, key order, white space. Returns *body*
     as it is when there is no string at *path*.
+
+    Raises:
+        Malformed: *body* is not valid JSON (only found where it has to be read).
     """
     spans = _string_spans(body, path)
     if not spans:
@@ -163,7 +171,7 @@ def _string_spans(body: bytes, path: tuple[str, ...]) -> list[tuple[int, int]]:
     quick = list(re.finditer(key + rb'\s*:\s*("(?:[^"\\]|\\.)*")', body, re.DOTALL))
     # One occurrence is the one at *path*, if the document has a string there and spells the key
     # plainly; several (a key of that name deeper down) need the walk.
-    if len(quick) == 1 and _has_string(orjson.loads(body), path):
+    if len(quick) == 1 and _has_string(loads(body), path):
         return [quick[0].span(1)]
     return _walk(body, path)
 

@@ -1,0 +1,49 @@
+# Every target works from a fresh clone: it makes .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test lint type arch docs check format clean
+
+run: $(VENV)/run.stamp  ## start the daemon on 127.0.0.1:8317
+	$(BIN)/proxypal serve --config config.yaml
+
+test: $(VENV)/dev.stamp  ## every test
+	$(BIN)/pytest -n 2
+
+lint: $(VENV)/dev.stamp  ## style
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+type: $(VENV)/dev.stamp  ## mypy, strict
+	$(BIN)/mypy
+
+arch: $(VENV)/dev.stamp  ## who may import whom
+	$(BIN)/lint-imports --no-cache
+
+check: lint type arch test  ## all of the above
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python's venv module is missing (Debian: apt install python3-venv)."; exit 1; }
+	@echo "Installing into $(VENV) (once) ..."
+	@$(PIP) install --upgrade "pip>=25.1"
+
+# The constraints pin what was tested; pyproject.toml says what is needed.
+$(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@$(PIP) install --editable . --constraint constraints.txt
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@$(PIP) install --editable . --group dev --constraint constraints.txt
+	@touch $@ $(VENV)/run.stamp

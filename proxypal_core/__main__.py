@@ -1,0 +1,5 @@
+"""``python -m proxypal_core``."""
+
+from proxypal_core.cli.main import main
+
+main()

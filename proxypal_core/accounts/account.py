@@ -1,0 +1,61 @@
+"""An account: who pays, with what, for which models."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+
+
+class Secret:
+    """Text that must not be printed: ``repr`` and ``str`` show that it exists, never what it is."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself; call it where it is sent, and nowhere else."""
+        return self._text
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._text else "Secret()"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """One credential at one provider. ``id`` is ``provider:name``; a higher ``priority`` is used
+    first; ``max_concurrency`` 0 means no limit; ``models`` empty means any.
+    """
+
+    id: str
+    provider: str
+    secret: Secret = Secret("")
+    priority: int = 0
+    weight: int = 1
+    max_concurrency: int = 0
+    proxy: str = ""
+    models: Sequence[str] = ()
+    excluded_models: Sequence[str] = ()
+    headers: Mapping[str, str] = {}
+
+    def serves(self, model: str) -> bool:
+        """Whether *model*, the provider's own name, may be asked of this account."""
+        if any(fnmatchcase(model, pattern) for pattern in self.excluded_models):
+            return False
+        return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
+
+
+def masked(account_id: str) -> str:
+    """*account_id* as it may be shown to clients: of an e-mail, the first letter and the domain."""
+    provider, _, name = account_id.partition(":")
+    user, at, domain = name.partition("@")
+    return f"{provider}:{user[:1]}***@{domain}" if at else account_id

@@ -1,0 +1,166 @@
+"""The composition root: settings in, running parts out. The only place that knows every room."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import msgspec
+
+from proxypal_core import __version__, routing
+from proxypal_core.accounts.account import Account, Secret
+from proxypal_core.accounts.pool import Pool
+from proxypal_core.accounts.verdict import Ladders
+from proxypal_core.gateway import access
+from proxypal_core.gateway.endpoints import Front, Gateway
+from proxypal_core.gateway.exchange import Services, Timeouts
+from proxypal_core.gateway.feed import Feed
+from proxypal_core.providers.provider import Provider
+from proxypal_core.settings.schema import Network, Settings
+from proxypal_core.upstream import demo
+from proxypal_core.upstream.http import HttpTransport
+
+USER_AGENT = f"proxypal/{__version__}"
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """Where time and names come from; tests bring their own."""
+
+    now: Callable[[], float] = time.time  # noqa: TID251 — the one place that reads it
+    new_id: Callable[[], str] = lambda: uuid.uuid4().hex
+    demo_pace: float = demo.PACE
+
+
+@asynccontextmanager
+async def gateway(
+    settings: Settings, *, admin_key: str, clock: Clock | None = None
+) -> AsyncIterator[Gateway]:
+    """The handler that *settings* describe, with its connections to providers open."""
+    clock = clock or Clock()
+    providers: Mapping[str, Provider] = {
+        **settings.catalog,
+        demo.PROVIDER.name: demo.PROVIDER,
+    }
+    accounts = accounts_of(settings)
+    book = routing.route_book(providers.values(), accounts, routes_of(settings))
+    async with HttpTransport(connect=settings.timeouts.connect) as http:
+        services = Services(
+            pool=Pool(
+                accounts,
+                clock=clock.now,
+                strategy=settings.routing.strategy,
+                ladders=ladders_of(settings),
+            ),
+            providers=providers,
+            transports={
+                "http": http,
+                "https": http,
+                demo.SCHEME: demo.DemoTransport(
+                    clock=clock.now, new_id=clock.new_id, pace=clock.demo_pace
+                ),
+            },
+            timeouts=Timeouts(
+                first_byte=settings.timeouts.first_byte,
+                idle=settings.timeouts.idle,
+                hold=settings.streaming.hold,
+                heartbeat=settings.streaming.heartbeat,
+            ),
+            attempts=settings.routing.max_attempts,
+            clock=clock.now,
+            proxy_for=lambda account, url: proxy_for(account, url, settings.network),
+            agent=USER_AGENT,
+        )
+        yield Gateway(
+            Front(
+                services=services,
+                book=book,
+                keyring=access.Keyring(client_keys_of(settings), clock.now),
+                admin=access.digest(admin_key),
+                allowed_hosts=allowed_hosts_of(settings),
+                models=routing.listing(book),
+                feed=Feed(),
+                new_id=clock.new_id,
+                version=__version__,
+                heartbeat=settings.streaming.heartbeat,
+            )
+        )
+
+
+def accounts_of(settings: Settings) -> Sequence[Account]:
+    """The settings' accounts, and the demo's own."""
+    return [
+        *(
+            Account(
+                id=row.id,
+                provider=row.id.partition(":")[0],
+                secret=Secret(str(row.api_key)),
+                priority=row.priority,
+                weight=row.weight,
+                max_concurrency=row.max_concurrency,
+                proxy=row.proxy,
+                models=row.models,
+                excluded_models=row.excluded_models,
+                headers=row.headers,
+            )
+            for row in settings.accounts
+        ),
+        Account(id=f"{demo.PROVIDER.name}:built-in", provider=demo.PROVIDER.name),
+    ]
+
+
+def routes_of(settings: Settings) -> Mapping[str, Sequence[str]]:
+    """The settings' own names for models; bare ``demo`` is the demo that repeats what is said."""
+    return {
+        demo.PROVIDER.name: [f"{demo.PROVIDER.name}/{demo.MODELS[0]}"],
+        **{row.name: row.route for row in settings.models},
+    }
+
+
+def ladders_of(settings: Settings) -> Ladders:
+    rests = settings.cooldowns
+    steps: list[float] = [rests.billing_backoff_hours]
+    while steps[-1] and steps[-1] < rests.billing_max_hours:
+        steps.append(min(steps[-1] * 2, rests.billing_max_hours))
+    return Ladders(
+        rate=tuple(rests.ladder),
+        billing=tuple(hours * 3600 for hours in steps),
+        window=rests.failure_window_hours * 3600,
+    )
+
+
+def client_keys_of(settings: Settings) -> Sequence[access.ClientKey]:
+    return [
+        access.ClientKey(
+            name=row.name,
+            digest=access.digest(row.key),
+            models=row.models,
+            requests_per_minute=row.requests_per_minute,
+            expires=access.expiry(row.expires),
+        )
+        for row in settings.client_keys
+    ]
+
+
+def allowed_hosts_of(settings: Settings) -> frozenset[str]:
+    return frozenset(
+        name.lower() for name in (settings.listen.host, *settings.listen.allowed_hosts) if name
+    )
+
+
+def proxy_for(account: Account, url: str, network: Network) -> str:
+    """The proxy that a call to *url* takes; the account's own goes before the network's."""
+    if account.proxy:
+        return "" if account.proxy == "direct" else account.proxy
+    host = (urlsplit(url).hostname or "").lower()
+    direct = [name.strip().lower().lstrip(".") for name in network.no_proxy.split(",")]
+    if any(name and (host == name or host.endswith("." + name)) for name in direct):
+        return ""
+    return network.proxy
+
+
+def secrets_of(settings: Settings, admin_key: str) -> frozenset[str]:
+    """Every secret that is live, for the log to leave out."""
+    found = {str(row.api_key) for row in settings.accounts}
+    found |= {str(row.key) for row in settings.client_keys}
+    return frozenset(found | {admin_key, str(settings.state.url)})

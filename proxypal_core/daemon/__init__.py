@@ -1,0 +1,1 @@
+"""The running program: where its files are, how it starts and stops."""

@@ -1,0 +1,37 @@
+"""Anthropic Messages."""
+
+from proxypal_core.dialects.anthropic.answer import decode_response, encode_response, notice_whole
+from proxypal_core.dialects.anthropic.content import NAME
+from proxypal_core.dialects.anthropic.errors import decode_failure, encode_failure
+from proxypal_core.dialects.anthropic.lists import encode_model, encode_models
+from proxypal_core.dialects.anthropic.request_decoding import decode_request, peek
+from proxypal_core.dialects.anthropic.request_encoding import encode_request
+from proxypal_core.dialects.anthropic.stream import (
+    HEARTBEAT,
+    canonical,
+    decoder,
+    encoder,
+    notice,
+)
+
+MODEL_PATHS = (("model",), ("message", "model"))
+
+__all__ = [
+    "HEARTBEAT",
+    "MODEL_PATHS",
+    "NAME",
+    "canonical",
+    "decode_failure",
+    "decode_request",
+    "decode_response",
+    "decoder",
+    "encode_failure",
+    "encode_model",
+    "encode_models",
+    "encode_request",
+    "encode_response",
+    "encoder",
+    "notice",
+    "notice_whole",
+    "peek",
+]

@@ -1,0 +1,217 @@
+"""Content blocks, written for an upstream; what it would refuse is left out or refused here."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from proxypal_core.dialects import media, tools
+from proxypal_core.dialects.anthropic.content import NAME, VENDOR
+from proxypal_core.hub.failure import invalid
+from proxypal_core.hub.messages import (
+    Audio,
+    Base64,
+    Blob,
+    CacheMark,
+    File,
+    FileId,
+    Image,
+    Opaque,
+    Part,
+    PlainText,
+    Refusal,
+    Source,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Url,
+)
+from proxypal_core.wire import jsonio
+from proxypal_core.wire.jsonio import JsonObject
+
+ID_LIMIT = 64
+
+_IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_PDF = "application/pdf"
+_TEXTS = ("text/", "application/json", "application/xml", "application/yaml")
+# What only this proxy and other vendors write into the place of a signature has other characters.
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/=_-]+")
+
+
+def signature(part: Thinking) -> str:
+    """The signature that Anthropic gave *part*, empty without one."""
+    found = _blob(part, "signature")
+    return found.value if found is not None and _SIGNATURE.fullmatch(found.value) else ""
+
+
+def redacted(part: Thinking) -> str:
+    found = _blob(part, "redacted")
+    return found.value if found is not None else ""
+
+
+def _blob(part: Thinking, kind: str) -> Blob | None:
+    return next((b for b in part.blobs if b.origin == VENDOR and b.kind == kind), None)
+
+
+def is_citation(value: Any) -> bool:
+    return isinstance(value, Mapping) and str(value.get("type")).endswith("_location")
+
+
+def tool_input(call: ToolCall) -> Any:
+    """A call's arguments as the object they must be, in their own spelling where that is one."""
+    if call.freeform:
+        return {"input": call.arguments}
+    if tools.is_object_text(call.arguments):
+        return jsonio.verbatim(call.arguments)
+    return tools.arguments_object(call.arguments)
+
+
+def block(part: Part, names: Mapping[str, str]) -> JsonObject:
+    """*part* of a tidy turn; *names* are the tools' names at the target."""
+    match part:
+        case Text():
+            return _marked(_text(part), part.cache)
+        case Image():
+            return _marked(_image(part), part.cache)
+        case File():
+            return _marked(_file(part), part.cache)
+        case Thinking():
+            data = redacted(part)
+            if data:
+                return {"type": "redacted_thinking", "data": data}
+            return {"type": "thinking", "thinking": part.text, "signature": signature(part)}
+        case ToolCall():
+            return {
+                "type": "tool_use",
+                "id": tools.target_id(part.id, limit=ID_LIMIT),
+                "name": names[flat_name(part.namespace, part.name)],
+                "input": tool_input(part),
+            }
+        case ToolResult():
+            return _marked(_tool_result(part, names), part.cache or _inner_mark(part))
+        case Refusal(text=text):
+            return {"type": "text", "text": text}
+        case Opaque(raw=raw):
+            return {**raw}
+        case Audio():
+            raise invalid("audio is not supported by this model's API")
+
+
+def flat_name(namespace: str, name: str) -> str:
+    return f"{namespace}__{name}" if namespace else name
+
+
+def cache_control(mark: CacheMark) -> JsonObject:
+    return {"type": "ephemeral", "ttl": mark.ttl} if mark.ttl else {"type": "ephemeral"}
+
+
+def _marked(block: JsonObject, mark: CacheMark | None) -> JsonObject:
+    if mark is not None:
+        block["cache_control"] = cache_control(mark)
+    return block
+
+
+def _text(part: Text) -> JsonObject:
+    citations = [citation for citation in part.citations if is_citation(citation)]
+    out: JsonObject = {"type": "text", "text": part.text}
+    if citations:
+        out["citations"] = citations
+    return out
+
+
+def _image(part: Image) -> JsonObject:
+    match part.source:
+        case Base64() as source:
+            mime = media.true_mime(source)
+            if mime not in _IMAGES:
+                raise invalid(
+                    f"images of type {mime} are not supported by this model's API"
+                    " (jpeg, png, gif and webp are)"
+                )
+            return {
+                "type": "image",
+                "source": {"type": "base64", "media_type": mime, "data": source.data},
+            }
+        case Url(url=url):
+            return {"type": "image", "source": {"type": "url", "url": _address(url)}}
+        case FileId() as source:
+            return {"type": "image", "source": {"type": "file", "file_id": _own_id(source)}}
+        case PlainText():
+            raise invalid("an image cannot be given as text")
+
+
+def _file(part: File) -> JsonObject:
+    if isinstance(part.source, Base64) and media.true_mime(part.source) in _IMAGES:
+        return _image(Image(part.source))
+    out: JsonObject = {"type": "document", "source": _file_source(part.source)}
+    if part.name:
+        out["title"] = part.name
+    return out
+
+
+def _file_source(source: Source) -> JsonObject:
+    match source:
+        case Base64():
+            return _document(source)
+        case PlainText(text=text):
+            return _plain(text)
+        case Url(url=url):
+            return {"type": "url", "url": _address(url)}
+        case FileId():
+            return {"type": "file", "file_id": _own_id(source)}
+
+
+def _document(source: Base64) -> JsonObject:
+    mime = media.true_mime(source)
+    if mime == _PDF:
+        return {"type": "base64", "media_type": mime, "data": source.data}
+    if mime.startswith(_TEXTS):
+        try:
+            return _plain(base64.b64decode(source.data).decode("utf-8", "replace"))
+        except binascii.Error as error:
+            raise invalid(f"a file of type {mime} is not valid base64: {error}") from None
+    raise invalid(f"files of type {mime} are not supported by this model's API (pdf and text are)")
+
+
+def _plain(text: str) -> JsonObject:
+    return {"type": "text", "media_type": "text/plain", "data": text}
+
+
+def _address(url: str) -> str:
+    if url.startswith(("https://", "http://")):
+        return url
+    raise invalid("only http and https addresses can be fetched by this model's API")
+
+
+def _own_id(source: FileId) -> str:
+    if source.origin == NAME:
+        return source.id
+    raise invalid(f"the file {source.id!r} is stored at another vendor; send its content instead")
+
+
+def _tool_result(part: ToolResult, names: Mapping[str, str]) -> JsonObject:
+    out: JsonObject = {
+        "type": "tool_result",
+        "tool_use_id": tools.target_id(part.call_id, limit=ID_LIMIT),
+    }
+    inner = [_unmarked(block(item, names)) for item in part.content]
+    if [item["type"] for item in inner] == ["text"]:
+        out["content"] = inner[0]["text"]
+    elif inner:
+        out["content"] = inner
+    if part.is_error:
+        out["is_error"] = True
+    return out
+
+
+def _inner_mark(part: ToolResult) -> CacheMark | None:
+    """Clients of other dialects mark a part of the result where the result itself is meant."""
+    marked = (item for item in part.content if isinstance(item, (Text, Image, File)))
+    return next((item.cache for item in marked if item.cache is not None), None)
+
+
+def _unmarked(block: JsonObject) -> JsonObject:
+    block.pop("cache_control", None)
+    return block

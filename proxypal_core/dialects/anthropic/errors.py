@@ -1,0 +1,125 @@
+"""Failures in Anthropic's words, both ways."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from proxypal_core.dialects import failures
+from proxypal_core.hub.failure import Failure, Kind
+from proxypal_core.wire import jsonio
+from proxypal_core.wire.jsonio import JsonObject
+
+# ── read ─────────────────────────────────────────────────────────────────────────────────────
+
+# Types that say more than any status.
+_KINDS = {
+    "authentication_error": Kind.AUTH,
+    "billing_error": Kind.BILLING,
+    "conflict_error": Kind.CONFLICT,
+    "not_found_error": Kind.MODEL,
+    "overloaded_error": Kind.OVERLOADED,
+    "permission_error": Kind.FORBIDDEN,
+    "rate_limit_error": Kind.RATE_LIMIT,
+    "request_too_large": Kind.TOO_LARGE,
+    "timeout_error": Kind.TIMEOUT,
+}
+# Types that only speak where no status does: in a stream.
+_VAGUE = {"invalid_request_error": Kind.INVALID, "api_error": Kind.SERVER}
+_BY_PHRASE = frozenset({Kind.CONTEXT, Kind.BILLING})
+
+
+def decode_failure(status: int, body: bytes, /) -> Failure:
+    failure, error = failures.read_error(status, body)
+    if failure.kind in _BY_PHRASE:
+        return failure
+    told = str(error.get("type"))
+    kind = _KINDS.get(told) or (_VAGUE.get(told) if status < 400 else None)
+    return failure if kind is None else msgspec.structs.replace(failure, kind=kind)
+
+
+def error_in(doc: Any, data: bytes = b"") -> Failure | None:
+    """The failure that a document, or an event of a stream, is; None when it is none."""
+    if not isinstance(doc, dict):
+        return None
+    if doc.get("type") != "error" and not (doc.get("error") and "type" not in doc):
+        return None
+    return decode_failure(200, data or jsonio.dumps(doc))
+
+
+# ── written ──────────────────────────────────────────────────────────────────────────────────
+
+_WORDS: dict[Kind, tuple[int, str]] = {
+    Kind.INVALID: (400, "invalid_request_error"),
+    Kind.CONTEXT: (400, "invalid_request_error"),
+    Kind.UNSUPPORTED: (501, "invalid_request_error"),
+    Kind.TOO_LARGE: (413, "request_too_large"),
+    Kind.CLIENT_KEY: (401, "authentication_error"),
+    Kind.FORBIDDEN_HERE: (403, "permission_error"),
+    Kind.NO_ROUTE: (404, "not_found_error"),
+    Kind.METHOD: (405, "invalid_request_error"),
+    Kind.MEDIA_TYPE: (415, "invalid_request_error"),
+    Kind.MODEL: (404, "not_found_error"),
+    Kind.CONFLICT: (409, "conflict_error"),
+    Kind.AUTH: (503, "api_error"),
+    Kind.FORBIDDEN: (503, "api_error"),
+    Kind.NO_ACCOUNT: (503, "api_error"),
+    Kind.BILLING: (429, "rate_limit_error"),
+    Kind.RATE_LIMIT: (429, "rate_limit_error"),
+    Kind.RESTING: (429, "rate_limit_error"),
+    Kind.OVERLOADED: (529, "overloaded_error"),
+    Kind.SERVER: (502, "api_error"),
+    Kind.BAD_REPLY: (502, "api_error"),
+    Kind.TRUNCATED: (502, "api_error"),
+    Kind.UNREACHABLE: (502, "api_error"),
+    Kind.TIMEOUT: (504, "timeout_error"),
+    Kind.INTERNAL: (500, "api_error"),
+}
+
+
+def encode_failure(failure: Failure, /, *, request_id: str) -> tuple[int, bytes]:
+    document = error_document(failure)
+    document["request_id"] = request_id
+    return _WORDS[failure.kind][0], jsonio.dumps(document)
+
+
+def error_document(failure: Failure) -> JsonObject:
+    error: JsonObject = {"type": _WORDS[failure.kind][1], "message": _message(failure)}
+    if isinstance(failure.details, dict):
+        error["details"] = failure.details
+    return {"type": "error", "error": error}
+
+
+def _message(failure: Failure) -> str:
+    match failure.kind:
+        case Kind.AUTH | Kind.FORBIDDEN:
+            return failures.credential_text(failure)
+        case Kind.CONTEXT:
+            return _too_long(failure.message)
+        case _:
+            return failure.message
+
+
+# Claude Code compacts its conversation when it reads the first of these, and asks for a shorter
+# answer when it reads the second.
+_OWN_PHRASES = ("prompt is too long", "exceed context limit")
+_LIMIT = re.compile(
+    r"maximum context length is (\d+)|maximum number of tokens allowed \(?(\d+)|> (\d+) maximum",
+    re.IGNORECASE,
+)
+_LENGTH = re.compile(
+    r"resulted in (\d+)|requested (?:about )?(\d+)|token count \(?(\d+)", re.IGNORECASE
+)
+
+
+def _too_long(message: str) -> str:
+    if any(phrase in message.lower() for phrase in _OWN_PHRASES):
+        return message
+    limit, length = _LIMIT.search(message), _LENGTH.search(message)
+    if limit is None or length is None:
+        return f"prompt is too long: {message}"
+    return f"prompt is too long: {_number(length)} tokens > {_number(limit)} maximum"
+
+
+def _number(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group)

@@ -1,0 +1,179 @@
+"""Failures in Google's words: an int ``code``, a gRPC ``status`` and typed details."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from proxypal_core.dialects import failures
+from proxypal_core.hub.failure import Failure, Kind
+from proxypal_core.wire import jsonio
+from proxypal_core.wire.jsonio import JsonObject
+
+_TYPE = "type.googleapis.com/google.rpc."
+_RETRY_INFO = f"{_TYPE}RetryInfo"
+
+_HTTP = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ABORTED": 409,
+    "ALREADY_EXISTS": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "INTERNAL": 500,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+
+_REASONS = {
+    "API_KEY_INVALID": Kind.AUTH,
+    "API_KEY_EXPIRED": Kind.AUTH,
+    "MODEL_CAPACITY_EXHAUSTED": Kind.OVERLOADED,
+}
+
+# A day's quota is like money: it does not come back within the time anybody waits.
+_SPENT = re.compile(r"PerDay|Daily", re.IGNORECASE)
+_NO_QUOTA = re.compile(r"\blimit: 0\b")
+
+_UNAVAILABLE = (503, "UNAVAILABLE")
+_EXHAUSTED = (429, "RESOURCE_EXHAUSTED")
+_ANSWERS: Mapping[Kind, tuple[int, str]] = {
+    Kind.INVALID: (400, "INVALID_ARGUMENT"),
+    Kind.CONTEXT: (400, "INVALID_ARGUMENT"),
+    Kind.UNSUPPORTED: (501, "UNIMPLEMENTED"),
+    Kind.TOO_LARGE: (413, "INVALID_ARGUMENT"),
+    Kind.CLIENT_KEY: (401, "UNAUTHENTICATED"),
+    Kind.FORBIDDEN_HERE: (403, "PERMISSION_DENIED"),
+    Kind.NO_ROUTE: (404, "NOT_FOUND"),
+    Kind.METHOD: (405, "UNIMPLEMENTED"),
+    Kind.MEDIA_TYPE: (415, "INVALID_ARGUMENT"),
+    Kind.MODEL: (404, "NOT_FOUND"),
+    Kind.CONFLICT: (409, "ABORTED"),
+    Kind.AUTH: _UNAVAILABLE,
+    Kind.FORBIDDEN: _UNAVAILABLE,
+    Kind.NO_ACCOUNT: _UNAVAILABLE,
+    Kind.BILLING: _EXHAUSTED,
+    Kind.RATE_LIMIT: _EXHAUSTED,
+    Kind.RESTING: _EXHAUSTED,
+    Kind.OVERLOADED: _UNAVAILABLE,
+    Kind.SERVER: _UNAVAILABLE,
+    Kind.BAD_REPLY: _UNAVAILABLE,
+    Kind.TRUNCATED: _UNAVAILABLE,
+    Kind.UNREACHABLE: _UNAVAILABLE,
+    Kind.TIMEOUT: (504, "DEADLINE_EXCEEDED"),
+    Kind.INTERNAL: (500, "INTERNAL"),
+}
+_CREDENTIAL = frozenset({Kind.AUTH, Kind.FORBIDDEN})
+
+_CONTEXT = re.compile(r"input token count .*exceeds the maximum", re.IGNORECASE)
+_TOKENS = re.compile(r"\d{4,}")
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+
+def decode_failure(status: int, body: bytes, /) -> Failure:
+    failure, error = failures.read_error(status, body)
+    word = error.get("status")
+    word = word if isinstance(word, str) else ""
+    code = error.get("code")
+    if not isinstance(code, int):
+        code = _HTTP.get(word, status)
+    if status < 400 <= code:
+        # An error inside a 200 says itself what it is.
+        failure, _ = failures.read_error(code, body)
+    details = _details(failure.details)
+    spent = any(_SPENT.search(quota) for quota in _quotas(details))
+    kind = next(
+        (_REASONS[reason] for reason in _reasons(details) if reason in _REASONS), failure.kind
+    )
+    if kind is Kind.RATE_LIMIT and (spent or _NO_QUOTA.search(failure.message)):
+        kind = Kind.BILLING
+    elif word == "CANCELLED":
+        kind = Kind.SERVER
+    delay = _retry_delay(details)
+    return msgspec.structs.replace(
+        failure,
+        kind=kind,
+        code=word or failure.code,
+        retry_after=failure.retry_after if delay is None else delay,
+    )
+
+
+def _details(value: Any) -> list[JsonObject]:
+    """The typed details in *value*; other dialects keep other things there."""
+    if not isinstance(value, list):
+        return []
+    return [one for one in value if isinstance(one, dict) and isinstance(one.get("@type"), str)]
+
+
+def _reasons(details: list[JsonObject]) -> list[str]:
+    return [str(one["reason"]) for one in details if "reason" in one]
+
+
+def _quotas(details: list[JsonObject]) -> list[str]:
+    violations = (one.get("violations") for one in details)
+    return [
+        str(violation.get("quotaId", ""))
+        for several in violations
+        if isinstance(several, list)
+        for violation in several
+        if isinstance(violation, dict)
+    ]
+
+
+def _retry_delay(details: list[JsonObject]) -> float | None:
+    for one in details:
+        delay = one.get("retryDelay")
+        if one["@type"].endswith("RetryInfo") and isinstance(delay, str):
+            return _seconds(delay)
+    return None
+
+
+def _seconds(duration: str) -> float | None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", duration.strip())
+    return float(match[1]) / (1000 if match[2] == "ms" else 1) if match else None
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────
+
+
+def encode_failure(failure: Failure, /, *, request_id: str) -> tuple[int, bytes]:
+    return _ANSWERS[failure.kind][0], body(failure)
+
+
+def body(failure: Failure) -> bytes:
+    """``error`` stands first and ``code`` is an int: the Python SDK overlooks or chokes on others."""
+    code, word = _ANSWERS[failure.kind]
+    if _HTTP.get(failure.code) == code:
+        word = failure.code
+    error: JsonObject = {"code": code, "message": _message(failure), "status": word}
+    details = [] if failure.kind in _CREDENTIAL else _details(failure.details)
+    if failure.retry_after is not None:
+        details = [one for one in details if not one["@type"].endswith("RetryInfo")]
+        details.append({"@type": _RETRY_INFO, "retryDelay": _duration(failure.retry_after)})
+    if details:
+        error["details"] = details
+    return jsonio.escape_separators(jsonio.dumps({"error": error}))
+
+
+def _message(failure: Failure) -> str:
+    if failure.kind in _CREDENTIAL:
+        return failures.credential_text(failure)
+    if failure.kind is not Kind.CONTEXT or _CONTEXT.search(failure.message):
+        return failure.message
+    numbers = sorted(map(int, _TOKENS.findall(failure.message)[:2]), reverse=True)
+    if len(numbers) == 2:
+        used, limit = numbers
+        return f"The input token count ({used}) exceeds the maximum number of tokens allowed ({limit})."
+    return "The input token count exceeds the maximum number of tokens allowed."
+
+
+def _duration(seconds: float) -> str:
+    """A protobuf duration: decimal seconds, at most nanoseconds."""
+    return f"{max(0.0, seconds):.9f}".rstrip("0").rstrip(".") + "s"

@@ -1,0 +1,300 @@
+"""The words that requests, answers and streams share."""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from proxypal_core.hub.messages import (
+    Blob,
+    FinishReason,
+    Part,
+    Request,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from proxypal_core.wire import jsonio
+from proxypal_core.wire.jsonio import JsonObject
+
+NAME = "openai-chat"
+
+# Names of OpenAI's own models, also behind a prefix ("openai/gpt-5.5"). Anything else may be any
+# server that speaks the dialect as it was when that server was written.
+_OPENAI = re.compile(r"(?:^|/)(?:gpt-(?!oss)|chatgpt-|o[134](?![a-z0-9]))")
+_REASONING = re.compile(r"(?:^|/)(?:gpt-[5-9]|o[134](?![a-z0-9]))")
+
+
+def is_openai(model: str) -> bool:
+    return _OPENAI.search(model) is not None
+
+
+def is_reasoning(model: str) -> bool:
+    """Whether *model* is one of OpenAI's that reason, and refuse what only others take."""
+    return _REASONING.search(model) is not None
+
+
+# Of OpenAI's reasoning models, those that cannot be told to think not at all.
+_LEAST_EFFORTS = (
+    (re.compile(r"(?:^|/)o[134](?![a-z0-9])"), "low"),
+    (re.compile(r"(?:^|/)gpt-5(?![.\d])"), "minimal"),
+)
+
+
+def least_effort(model: str) -> str:
+    """How a reasoning *model* is told to think as little as it can."""
+    return next((word for pattern, word in _LEAST_EFFORTS if pattern.search(model)), "none")
+
+
+def answers_in_legacy_form(request: Request) -> bool:
+    """Whether the client declared ``functions`` and so reads only ``function_call``."""
+    return "functions" in request.extras.get(NAME, {})
+
+
+# ── finish reasons ───────────────────────────────────────────────────────────────────────────
+
+_FINISHES = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    # said by servers that are not OpenAI's
+    "eos": FinishReason.STOP,
+    "eos_token": FinishReason.STOP,
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP_SEQUENCE,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.CONTEXT_WINDOW,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "tool_call": FinishReason.TOOL_CALLS,
+    "sensitive": FinishReason.CONTENT_FILTER,
+}
+
+_FINISH_WORDS = {
+    FinishReason.TOOL_CALLS: "tool_calls",
+    FinishReason.LENGTH: "length",
+    FinishReason.CONTEXT_WINDOW: "length",
+    FinishReason.CONTENT_FILTER: "content_filter",
+}
+
+
+def read_finish(word: str, *, calls: bool) -> tuple[FinishReason, str]:
+    """What the finish reason *word* means in an answer with or without tool *calls*, and the
+    word itself where the hub has none for it.
+    """
+    reason = _FINISHES.get(word, FinishReason.OTHER)
+    if reason is FinishReason.STOP and calls:
+        reason = FinishReason.TOOL_CALLS
+    elif reason is FinishReason.TOOL_CALLS and not calls:
+        reason = FinishReason.STOP  # an agent told of calls that are not there asks for ever
+    return reason, word if reason is FinishReason.OTHER else ""
+
+
+def finish_word(reason: FinishReason, *, calls: bool, refused: bool, legacy: bool) -> str:
+    """The word of the closed set that clients know for *reason*."""
+    if reason is FinishReason.REFUSAL:
+        # Without the words of the refusal, "stop" would look like an answer.
+        return "stop" if refused else "content_filter"
+    word = _FINISH_WORDS.get(reason, "stop")
+    if word in ("stop", "tool_calls"):
+        word = "tool_calls" if calls else "stop"
+    return "function_call" if legacy and word == "tool_calls" else word
+
+
+# ── usage ────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_usage(value: Any) -> Usage | None:
+    """The counts in a ``usage`` object; what is missing or no count is 0."""
+    if not isinstance(value, dict):
+        return None
+    prompt = _details(value, "prompt_tokens_details")
+    completion = _details(value, "completion_tokens_details")
+    return Usage(
+        input_total=_count(value, "prompt_tokens"),
+        # DeepSeek says it at the top level.
+        input_cached=_count(prompt, "cached_tokens") or _count(value, "prompt_cache_hit_tokens"),
+        input_cache_write=_count(prompt, "cache_write_tokens"),
+        output_total=_count(value, "completion_tokens"),
+        output_reasoning=_count(completion, "reasoning_tokens"),
+    )
+
+
+def write_usage(usage: Usage) -> JsonObject:
+    return {
+        "prompt_tokens": usage.input_total,
+        "completion_tokens": usage.output_total,
+        "total_tokens": usage.total,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.input_cached,
+            "cache_write_tokens": usage.input_cache_write,
+            "audio_tokens": 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.output_reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def _details(usage: JsonObject, key: str) -> JsonObject:
+    value = usage.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _count(counts: JsonObject, key: str) -> int:
+    value = counts.get(key)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return max(0, int(value))
+    return 0
+
+
+# ── texts ────────────────────────────────────────────────────────────────────────────────────
+
+
+def joined(parts: Iterable[Part], kind: type[Text | Thinking]) -> str:
+    """The texts of *kind* as the one string that a message has room for.
+
+    Neighbours belong together (a sentence cut by its citations); what stands between others, a
+    tool call say, leaves an empty line.
+    """
+    text = ""
+    apart = False
+    for part in parts:
+        if isinstance(part, kind):
+            text += "\n\n" + part.text if apart and text and part.text else part.text
+            apart = False
+        else:
+            apart = True
+    return text
+
+
+def content_pieces(content: Any, path: str) -> list[Part]:
+    """Text and thoughts in an answer's ``content``: a string, or Mistral's array of parts."""
+    if content is None or content == "":
+        return []
+    if isinstance(content, str):
+        return [Text(content)]
+    pieces: list[Part] = []
+    for index, value in enumerate(jsonio.arr(content, path)):
+        part = jsonio.obj(value, f"{path}[{index}]")
+        match part.get("type"):
+            case "thinking":
+                thoughts = content_pieces(part.get("thinking"), f"{path}[{index}].thinking")
+                pieces += [Thinking(piece.text) for piece in thoughts if isinstance(piece, Text)]
+            case "text" | "output_text":
+                pieces += content_pieces(part.get("text"), f"{path}[{index}].text")
+            case _:
+                pass
+    return pieces
+
+
+def thought(message: JsonObject) -> str:
+    """The reasoning in a message or delta, under either name that servers give it."""
+    for key in ("reasoning_content", "reasoning"):
+        value = message.get(key)
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+# ── tool calls ───────────────────────────────────────────────────────────────────────────────
+
+
+def legacy_id(name: str) -> str:
+    """The id of a call of the days before ids: clients echo only the name."""
+    return f"call_{name}"
+
+
+def synthetic_id(answer_id: str, number: int) -> str:
+    """An id for a call that came without one: the same each time, another in each answer."""
+    digest = hashlib.sha256(f"{answer_id}:{number}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"call_{digest[:24]}"
+
+
+def arguments_text(value: Any, path: str) -> str:
+    """Arguments as text, though some servers and clients send the object itself."""
+    if value is None:
+        return ""
+    return jsonio.dumps_text(value) if isinstance(value, dict) else jsonio.string(value, path)
+
+
+def read_signature(call: JsonObject) -> tuple[Blob, ...]:
+    """Gemini's signature of a call, as Google's own Chat endpoint and its clients carry it."""
+    value = call
+    for key in ("extra_content", "google"):
+        inner = value.get(key)
+        if not isinstance(inner, dict):
+            return ()
+        value = inner
+    signature = value.get("thought_signature")
+    if not isinstance(signature, str) or not signature:
+        return ()
+    return (Blob("gemini", "thought_signature", signature),)
+
+
+def write_signature(blobs: Iterable[Blob]) -> JsonObject:
+    """The fields of a call that carry Gemini's signature; none when there is none."""
+    for blob in blobs:
+        if blob.origin == "gemini" and blob.kind == "thought_signature":
+            return {"extra_content": {"google": {"thought_signature": blob.value}}}
+    return {}
+
+
+def read_call(call: JsonObject, path: str) -> ToolCall:
+    """An entry of ``tool_calls``; id and name are empty where it has none."""
+    custom = call.get("custom")
+    if isinstance(custom, dict):
+        body, key = custom, "input"
+    else:
+        body, key = jsonio.opt(call, "function", jsonio.obj, path) or {}, "arguments"
+    return ToolCall(
+        id=jsonio.opt(call, "id", jsonio.string, path) or "",
+        name=jsonio.opt(body, "name", jsonio.string, path) or "",
+        arguments=arguments_text(body.get(key), f"{path}.function.{key}"),
+        freeform=body is custom,
+        blobs=read_signature(call),
+    )
+
+
+def read_function_call(value: Any, path: str) -> ToolCall:
+    """The call of the days before tools."""
+    call = jsonio.obj(value, path)
+    name = jsonio.opt(call, "name", jsonio.string, path) or ""
+    return ToolCall(
+        id=legacy_id(name) if name else "",
+        name=name,
+        arguments=arguments_text(call.get("arguments"), f"{path}.arguments"),
+    )
+
+
+# ── citations ────────────────────────────────────────────────────────────────────────────────
+
+
+def annotation(raw: Any, start: int, end: int) -> JsonObject | None:
+    """A citation of any dialect as ``url_citation``; of the text from *start* to *end* where it
+    does not say which. None when it names no address.
+    """
+    if not isinstance(raw, Mapping):
+        return None
+    source = raw.get("url_citation", raw)
+    if not isinstance(source, Mapping) or not isinstance(source.get("url"), str):
+        return None
+    title = source.get("title")
+    first, last = source.get("start_index"), source.get("end_index")
+    if not isinstance(first, int) or not isinstance(last, int):
+        first, last = start, end
+    return {
+        "type": "url_citation",
+        "url_citation": {
+            "start_index": first,
+            "end_index": last,
+            "title": title if isinstance(title, str) else "",
+            "url": source["url"],
+        },
+    }

@@ -1,0 +1,450 @@
+"""Requests for an upstream that speaks Responses."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from proxypal_core.dialects import effort, tools, turns
+from proxypal_core.dialects.base import Encoded
+from proxypal_core.dialects.openai_responses.content_encoding import write_part
+from proxypal_core.dialects.openai_responses.words import NAME, ORIGIN
+from proxypal_core.hub.failure import invalid
+from proxypal_core.hub.messages import (
+    Audio,
+    File,
+    Image,
+    Opaque,
+    Output,
+    Part,
+    Refusal,
+    Request,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+)
+from proxypal_core.wire import jsonio
+from proxypal_core.wire.jsonio import JsonObject
+
+_ID_LIMIT = 64
+_MIN_OUTPUT_TOKENS = 16
+_USER_LIMIT = 64
+_ENCRYPTED = "reasoning.encrypted_content"
+# Claude Code's first system block: it changes with every version and so spoils prompt caches.
+_BILLING = "x-anthropic-billing-header:"
+_CONTINUE = "Continue from where you stopped; do not repeat what you already said."
+
+# Of what other dialects have beyond the hub's words: state at one vendor, which cannot be left
+# out without answering another question, and what the client will miss in the answer.
+_STATE = ("cachedContent",)
+_VISIBLE = (
+    "modalities",
+    "audio",
+    "prediction",
+    "mcp_servers",
+    "container",
+    "safetySettings",
+    "responseModalities",
+    "speechConfig",
+)
+# OpenAI's models that reason refuse these; a client of another dialect cannot know that.
+_REASONING = re.compile(r"(?:^|/)(?:gpt-[5-9]|o[134](?![a-z0-9])|codex)")
+_UNKNOWN_SAMPLING = (
+    "top_k",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+)
+
+
+def encode_request(request: Request, /) -> Encoded:
+    names = tools.target_names(_all_names(request))
+    dropped: list[str] = []
+    body: JsonObject = {"model": request.model}
+    body |= _conversation(request, names, dropped)
+    body |= _tool_fields(request, names, dropped)
+    if request.max_output_tokens is not None:
+        body["max_output_tokens"] = max(_MIN_OUTPUT_TOKENS, request.max_output_tokens)
+    if request.stop:
+        dropped.append("stop")
+    body |= _sampling(request, dropped)
+    body |= _text(request.output)
+    body |= _identity(request, dropped)
+    body |= _extras(request, dropped)
+    body["stream"] = request.stream
+    return Encoded(jsonio.dumps(body), tuple(dict.fromkeys(dropped)), names=tools.renamed(names))
+
+
+def _all_names(request: Request) -> Iterator[str]:
+    yield from (tool.name for tool in request.tools if not _is_hosted(tool))
+    for turn in request.turns:
+        yield from (part.name for part in turn.parts if isinstance(part, ToolCall))
+
+
+# ── the conversation ─────────────────────────────────────────────────────────────────────────
+
+
+def _conversation(request: Request, names: Mapping[str, str], dropped: list[str]) -> JsonObject:
+    system = [block for block in request.system if not block.text.startswith(_BILLING)]
+    history = request.turns
+    if history and _is_left_open(history[-1], own=request.dialect == NAME):
+        history = (*history, Turn("user", (Text(_CONTINUE),)))
+    encoder = _Items(names, dropped, own=request.dialect.startswith("openai"))
+    for turn in turns.paired(history):
+        encoder.add(turn)
+    if not encoder.items:
+        # An input is required.
+        encoder.add(Turn("system", tuple(system)))
+        return {"input": encoder.items}
+    instructions = "\n\n".join(block.text for block in system)
+    fields: JsonObject = {"instructions": instructions} if system else {}
+    return {**fields, "input": encoder.items}
+
+
+def _is_left_open(last: Turn, *, own: bool) -> bool:
+    """Whether a history ending in *last* is refused (a call without output) or, of a client that
+    means it as the beginning of the answer, would be taken for a finished one.
+    """
+    if last.role != "assistant":
+        return False
+    return not own or any(isinstance(part, ToolCall) for part in last.parts)
+
+
+class _Items:
+    """The input items of the turns added so far."""
+
+    def __init__(self, names: Mapping[str, str], dropped: list[str], *, own: bool) -> None:
+        self.items: list[JsonObject] = []
+        self._names = names
+        self._dropped = dropped
+        self._own = own
+        self._freeform: set[str] = set()
+
+    def add(self, turn: Turn) -> None:
+        match turn.role:
+            case "assistant":
+                self._assistant(turn.parts)
+            case "user":
+                self._user(turn.parts)
+            case "system":
+                self._message("developer", [part for part in turn.parts if _is_said(part)])
+
+    def _user(self, parts: Iterable[Part]) -> None:
+        said: list[Part] = []
+        for part in parts:
+            if not isinstance(part, (ToolResult, Opaque)):
+                said += [part] if _is_said(part) else []
+                continue
+            self._message("user", said)
+            said = []
+            if isinstance(part, ToolResult):
+                self.items.append(self._result(part))
+            else:
+                self._opaque(part)
+        self._message("user", said)
+
+    def _assistant(self, parts: Sequence[Part]) -> None:
+        for at, part in enumerate(parts):
+            match part:
+                case Text(text=text) | Refusal(text=text):
+                    if text:
+                        item = {"type": "message", "role": "assistant", "content": text}
+                        self.items.append(item)
+                case Thinking():
+                    # Reasoning that nothing came of is refused.
+                    if any(not isinstance(later, Thinking) for later in parts[at + 1 :]):
+                        self._thought(part)
+                case ToolCall():
+                    self.items.append(self._call(part))
+                case Opaque():
+                    self._opaque(part)
+                case _:
+                    self._dropped.append(type(part).__name__.lower())
+
+    def _message(self, role: str, parts: Sequence[Part]) -> None:
+        if parts:
+            content = [write_part(part, own=self._own) for part in parts]
+            self.items.append({"type": "message", "role": role, "content": content})
+
+    def _thought(self, part: Thinking) -> None:
+        """Without its id: nothing is stored under it, and the encrypted content stands for it."""
+        encrypted = next((blob.value for blob in part.blobs if blob.origin == ORIGIN), "")
+        if encrypted:
+            summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+            self.items.append(
+                {"type": "reasoning", "summary": summary, "encrypted_content": encrypted}
+            )
+
+    def _call(self, call: ToolCall) -> JsonObject:
+        item: JsonObject = {
+            "type": "custom_tool_call" if call.freeform else "function_call",
+            "call_id": tools.target_id(call.id, limit=_ID_LIMIT),
+            "name": self._names[call.name],
+        }
+        if call.namespace:
+            item["namespace"] = call.namespace
+        if call.freeform:
+            self._freeform.add(call.id)
+            return {**item, "input": call.arguments}
+        return {**item, "arguments": call.arguments or "{}"}
+
+    def _result(self, result: ToolResult) -> JsonObject:
+        freeform = result.call_id in self._freeform
+        return {
+            "type": "custom_tool_call_output" if freeform else "function_call_output",
+            "call_id": tools.target_id(result.call_id, limit=_ID_LIMIT),
+            "output": self._output(result),
+        }
+
+    def _output(self, result: ToolResult) -> Any:
+        """Plain text where it can be: many servers take nothing else."""
+        parts = [part for part in result.content if _is_said(part)]
+        if result.is_error:
+            parts = _marked_as_error(parts)
+        if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
+            return parts[0].text if parts and isinstance(parts[0], Text) else ""
+        return [write_part(part, own=self._own) for part in parts]
+
+    def _opaque(self, part: Opaque) -> None:
+        if part.dialect == NAME:
+            self.items.append(part.raw)
+        else:
+            kind = part.raw.get("type") if isinstance(part.raw, Mapping) else None
+            self._dropped.append(kind if isinstance(kind, str) else part.dialect)
+
+
+def _is_said(part: Part) -> bool:
+    return isinstance(part, (Image, Audio, File)) or (isinstance(part, Text) and bool(part.text))
+
+
+def _marked_as_error(parts: list[Part]) -> list[Part]:
+    first = parts[0] if parts else Text("")
+    if not isinstance(first, Text):
+        return [Text("Error:"), *parts]
+    if first.text.startswith("Error"):
+        return parts
+    return [Text(f"Error: {first.text}"), *parts[1:]]
+
+
+# ── tools ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _tool_fields(request: Request, names: Mapping[str, str], dropped: list[str]) -> JsonObject:
+    descriptions = request.extras.get(NAME, {}).get("namespaces", {})
+    declared: list[JsonObject] = []
+    namespaces: dict[str, JsonObject] = {}
+    for tool in request.tools:
+        encoded = _tool(tool, names)
+        if encoded is None:
+            dropped.append(tool.name)
+        elif not tool.namespace:
+            declared.append(encoded)
+        else:
+            if tool.namespace not in namespaces:
+                namespaces[tool.namespace] = {
+                    "type": "namespace",
+                    "name": tool.namespace,
+                    "description": descriptions.get(tool.namespace, ""),
+                    "tools": [],
+                }
+                declared.append(namespaces[tool.namespace])
+            namespaces[tool.namespace]["tools"].append(encoded)
+    if not declared:
+        return {}
+    fields: JsonObject = {"tools": declared}
+    choice = request.tool_choice
+    if choice is not None and not set(choice.names) & set(dropped):
+        fields["tool_choice"] = tool_choice(choice, request.tools, names)
+    if request.parallel_tools is not None:
+        fields["parallel_tool_calls"] = request.parallel_tools
+    return fields
+
+
+def _tool(tool: Tool, names: Mapping[str, str]) -> JsonObject | None:
+    if _is_hosted(tool):
+        return _native(tool)
+    encoded: JsonObject = {"type": "custom" if tool.freeform else "function"}
+    encoded["name"] = names.get(tool.name, tool.name)
+    if tool.description:
+        encoded["description"] = tool.description
+    if tool.freeform:
+        return encoded | ({"format": _format(tool.grammar)} if tool.grammar is not None else {})
+    schema = tool.schema or {"type": "object", "properties": {}}
+    # Without the word OpenAI tries to be strict by itself.
+    strict = tool.strict is True and is_strict(schema)
+    return {**encoded, "parameters": schema, "strict": strict}
+
+
+def _is_hosted(tool: Tool) -> bool:
+    """Whether the provider runs *tool*; one with a schema can be told as a plain function."""
+    return tool.native is not None and tool.schema is None
+
+
+_WEB_SEARCHES = ("web_search", "googleSearch", "google_search")
+
+
+def _native(tool: Tool) -> JsonObject | None:
+    """A tool that the provider runs: our own as it was, another's web search as ours."""
+    if tool.dialect == NAME:
+        return dict(tool.native)
+    raw = tool.native if isinstance(tool.native, Mapping) else {}
+    is_search = str(raw.get("type", "")).startswith("web_search")
+    if is_search or any(word in raw for word in _WEB_SEARCHES):
+        return {"type": "web_search"}
+    return None
+
+
+def _format(grammar: Any) -> Any:
+    """The format of a custom tool, flat as this dialect has it."""
+    if isinstance(grammar, Mapping) and isinstance(grammar.get("grammar"), Mapping):
+        return {"type": "grammar", **grammar["grammar"]}
+    if isinstance(grammar, Mapping) and "definition" in grammar:
+        return {**grammar, "type": "grammar"}
+    return grammar
+
+
+def tool_choice(choice: ToolChoice, declared: Iterable[Tool], names: Mapping[str, str]) -> Any:
+    if not choice.names or choice.mode == "none":
+        return choice.mode
+    known = {tool.name: tool for tool in declared}
+    references = [_reference(name, known.get(name), names) for name in choice.names]
+    if choice.mode == "required" and len(references) == 1:
+        return references[0]
+    return {"type": "allowed_tools", "mode": choice.mode, "tools": references}
+
+
+def _reference(name: str, tool: Tool | None, names: Mapping[str, str]) -> JsonObject:
+    if tool is not None and _is_hosted(tool):
+        return {"type": (_native(tool) or {}).get("type", name)}
+    kind = "custom" if tool is not None and tool.freeform else "function"
+    return {"type": kind, "name": names.get(name, name)}
+
+
+def is_strict(schema: Any) -> bool:
+    """Whether OpenAI takes *schema* in strict mode: objects closed, every property required."""
+    if isinstance(schema, list):
+        return all(is_strict(item) for item in schema)
+    if not isinstance(schema, Mapping):
+        return True
+    properties = schema.get("properties", {})
+    if schema.get("type") == "object" or properties:
+        if schema.get("additionalProperties") is not False:
+            return False
+        if set(schema.get("required", ())) != set(properties):
+            return False
+    inner = [value for key, value in schema.items() if key not in ("properties", "enum", "const")]
+    return all(is_strict(value) for value in (*inner, *properties.values()))
+
+
+# ── the rest ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _sampling(request: Request, dropped: list[str]) -> JsonObject:
+    sampling = request.sampling
+    own = request.dialect == NAME
+    if sampling.n is not None and sampling.n > 1:
+        raise invalid("n: this provider gives one answer to a request", param="n")
+    dropped += [field for field in _UNKNOWN_SAMPLING if getattr(sampling, field) is not None]
+    fields: JsonObject = {}
+    picky = not own and _REASONING.search(request.model) is not None
+    for field in ("temperature", "top_p", "top_logprobs"):
+        value = getattr(sampling, field)
+        if value is None:
+            continue
+        # The log probabilities would come back in words that no other dialect reads.
+        if picky or (field == "top_logprobs" and not own):
+            dropped.append(field)
+        else:
+            fields[field] = value
+    return fields
+
+
+def _text(output: Output) -> JsonObject:
+    text: JsonObject = {}
+    if output.kind != "text":
+        text["format"] = text_format(output)
+    if output.verbosity:
+        text["verbosity"] = output.verbosity
+    return {"text": text} if text else {}
+
+
+def text_format(output: Output) -> JsonObject:
+    if output.kind != "json_schema":
+        return {"type": output.kind}
+    form: JsonObject = {"type": "json_schema", "name": output.name or "response"}
+    if output.description:
+        form["description"] = output.description
+    form["schema"] = output.schema or {}
+    form["strict"] = output.strict is True and is_strict(output.schema)
+    return form
+
+
+_TIERS = {"standard_only": "default", "standard": "default"}
+_KNOWN_TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
+
+
+def _identity(request: Request, dropped: list[str]) -> JsonObject:
+    fields: JsonObject = {}
+    if request.end_user:
+        user = request.end_user
+        if len(user) > _USER_LIMIT:
+            user = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
+        fields["safety_identifier"] = user
+    if request.cache_key:
+        fields["prompt_cache_key"] = request.cache_key
+    if request.metadata and request.dialect.startswith("openai"):
+        fields["metadata"] = request.metadata
+    elif request.metadata:
+        dropped.append("metadata")
+    tier = _TIERS.get(request.service_tier, request.service_tier)
+    if tier in _KNOWN_TIERS:
+        fields["service_tier"] = tier
+    elif tier:
+        dropped.append("service_tier")
+    return fields
+
+
+def _extras(request: Request, dropped: list[str]) -> JsonObject:
+    """What only this dialect has: the client's own words, and what keeps reasoning alive."""
+    for dialect, fields in request.extras.items():
+        if dialect == NAME or not isinstance(fields, Mapping):
+            continue
+        for field in _STATE:
+            if fields.get(field):
+                raise invalid(
+                    f"{field}: refers to state of one provider, which another does not have",
+                    param=field,
+                )
+        dropped += [field for field in _VISIBLE if fields.get(field)]
+    extras = request.extras.get(NAME, {})
+    own = {
+        field: value for field, value in extras.items() if field not in ("namespaces", "reasoning")
+    }
+    include = own.get("include") or []
+    return {
+        **_reasoning(request, extras.get("reasoning") or {}),
+        "store": False,
+        **own,
+        "include": [*include, *([] if _ENCRYPTED in include else [_ENCRYPTED])],
+    }
+
+
+def _reasoning(request: Request, own: Mapping[str, Any]) -> JsonObject:
+    word = effort.effort_of(request.reasoning)
+    reasoning: JsonObject = {"effort": word} if word else {}
+    if request.reasoning.show in ("summary", "full") and word != "none":
+        reasoning["summary"] = "auto"
+    reasoning |= own
+    return {"reasoning": reasoning} if reasoning else {}
+
+
+def reasoning_words(request: Request) -> JsonObject:
+    """What an answer says about how it was reasoned."""
+    asked = _reasoning(request, request.extras.get(NAME, {}).get("reasoning") or {})
+    return {"effort": None, "summary": None, **asked.get("reasoning", {})}

@@ -1,0 +1,202 @@
+"""An upstream's bytes into a client's: untouched where both speak the same, else through the hub.
+
+A pipe is synchronous: ``feed`` takes what one read gave and returns what one write should send.
+What it has seen stands in ``seen``; whether an answer may still be moved elsewhere, ended cleanly
+or must be broken off is read there.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import msgspec
+
+from proxypal_core.dialects.base import Dialect, Encoded, Notice, Reply
+from proxypal_core.hub.events import (
+    Event,
+    Finish,
+    PartBlob,
+    PartDelta,
+    PartStart,
+    UsageReport,
+)
+from proxypal_core.hub.failure import Failure, Kind
+from proxypal_core.hub.messages import ToolCall, Usage
+from proxypal_core.wire import jsonio, sse
+
+
+class Seen(msgspec.Struct):
+    """What an answer has shown so far."""
+
+    begun: bool = False
+    finished: bool = False
+    usage: Usage = Usage()
+    failure: Failure | None = None
+
+    def add(self, notice: Notice) -> None:
+        self.begun = self.begun or notice.begun
+        self.finished = self.finished or notice.finished
+        if notice.usage is not None:
+            self.usage = merged(self.usage, notice.usage)
+        if notice.failure is not None and self.failure is None:
+            self.failure = notice.failure
+
+
+def merged(earlier: Usage, later: Usage) -> Usage:
+    """Usage is cumulative: each count that is not zero replaces the earlier one."""
+    return Usage(*(b or a for a, b in zip(_counts(earlier), _counts(later), strict=True)))
+
+
+def _counts(usage: Usage) -> tuple[int, ...]:
+    return (
+        usage.input_total,
+        usage.input_cached,
+        usage.input_cache_write,
+        usage.output_total,
+        usage.output_reasoning,
+    )
+
+
+class Pipe(Protocol):
+    seen: Seen
+
+    def feed(self, data: bytes, /) -> bytes:
+        """What to send for *data*, which the upstream sent; whole events only."""
+        ...
+
+    def close(self) -> bytes:
+        """The upstream ended: what is still to be sent. Without the terminal event
+        ``seen.failure`` is set; before the answer has begun the failure is not in the bytes.
+        """
+        ...
+
+    def fail(self, failure: Failure, /) -> bytes:
+        """What tells a client, in the middle of its stream, that *failure* ended it."""
+        ...
+
+
+class Passthrough:
+    """Both sides speak *dialect*. Law: what goes in comes out, however it is cut."""
+
+    def __init__(self, dialect: Dialect, reply: Reply, *, rename: bool) -> None:
+        self.seen = Seen()
+        self._dialect = dialect
+        self._reply = reply
+        self._rename: Callable[[bytes], bytes] | None = self._renamed if rename else None
+        self._splitter = sse.Splitter()
+
+    def feed(self, data: bytes, /) -> bytes:
+        try:
+            raws = self._splitter.feed(data)
+        except sse.EventTooLong as error:
+            return self._broken(str(error))
+        return b"".join([self._pass(raw) for raw in raws])
+
+    def close(self) -> bytes:
+        out = b""
+        rest = self._splitter.close()
+        frame = sse.parse(rest)
+        if frame is not None and _whole(frame.data):
+            # Some servers leave out the last blank line.
+            out = self._pass(rest) + b"\n\n"
+        if not self.seen.finished and self.seen.failure is None:
+            return out + self._broken("the provider's answer ended before it was complete")
+        return out
+
+    def fail(self, failure: Failure, /) -> bytes:
+        return self._dialect.encoder(self._reply).write(failure)
+
+    def _pass(self, raw: bytes) -> bytes:
+        if self.seen.failure is not None:
+            return b""
+        frame = sse.parse(raw)
+        if frame is not None:
+            try:
+                notice = self._dialect.notice(frame)
+                if self._rename is not None:
+                    raw = self._rename(raw)
+            except jsonio.Malformed as error:
+                return self._broken(f"the provider sent a broken event: {error}", Kind.BAD_REPLY)
+            if notice is not None:
+                self.seen.add(notice)
+        return self._dialect.canonical(raw)
+
+    def _renamed(self, raw: bytes) -> bytes:
+        for path in self._dialect.MODEL_PATHS:
+            if b'"%b"' % path[-1].encode() not in raw:
+                continue
+            start = raw.find(b"{")
+            end = raw.rfind(b"}") + 1
+            if 0 <= start < end and b"\ndata:" not in raw[start:end]:
+                changed = jsonio.replace_string(raw[start:end], path, self._reply.request.model)
+                raw = raw[:start] + changed + raw[end:]
+        return raw
+
+    def _broken(self, message: str, kind: Kind = Kind.TRUNCATED) -> bytes:
+        if self.seen.failure is not None:
+            return b""
+        self.seen.failure = Failure(kind, message)
+        return self.fail(self.seen.failure) if self.seen.begun else b""
+
+
+class Translation:
+    """The upstream speaks *source*, the client *target*."""
+
+    def __init__(self, source: Dialect, target: Dialect, reply: Reply, encoded: Encoded) -> None:
+        self.seen = Seen()
+        self._decoder = source.decoder()
+        self._encoder = target.encoder(reply)
+        self._names = encoded.names
+        self._splitter = sse.Splitter()
+
+    def feed(self, data: bytes, /) -> bytes:
+        try:
+            raws = self._splitter.feed(data)
+        except sse.EventTooLong as error:
+            return self._tell([Failure(Kind.BAD_REPLY, str(error))])
+        return b"".join([self._read(raw) for raw in raws])
+
+    def close(self) -> bytes:
+        return self._read(self._splitter.close()) + self._tell(self._decoder.end())
+
+    def fail(self, failure: Failure, /) -> bytes:
+        self.seen.failure = failure
+        return self._encoder.write(failure)
+
+    def _read(self, raw: bytes) -> bytes:
+        frame = sse.parse(raw)
+        return b"" if frame is None else self._tell(self._decoder.read(frame))
+
+    def _tell(self, events: Iterable[Event]) -> bytes:
+        return b"".join([self._write(event) for event in events])
+
+    def _write(self, event: Event) -> bytes:
+        if self.seen.finished or self.seen.failure is not None:
+            return b""
+        match event:
+            case PartStart(at=at, part=ToolCall(name=name) as call) if name in self._names:
+                self.seen.begun = True
+                event = PartStart(at, msgspec.structs.replace(call, name=self._names[name]))
+            case PartStart() | PartDelta() | PartBlob():
+                self.seen.begun = True
+            case UsageReport(usage=usage):
+                self.seen.usage = merged(self.seen.usage, usage)
+            case Finish():
+                self.seen.finished = True
+            case Failure():
+                self.seen.failure = event
+                if not self.seen.begun:
+                    return b""
+            case _:
+                pass
+        return self._encoder.write(event)
+
+
+def _whole(data: bytes) -> bool:
+    """Whether an event that was not ended by a blank line is nevertheless complete."""
+    if data.strip() == b"[DONE]":
+        return True
+    try:
+        jsonio.loads(data)
+    except jsonio.Malformed:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The way in: routes, guards, and the life of a request."""

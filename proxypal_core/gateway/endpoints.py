@@ -1,0 +1,386 @@
+"""One handler for every request: guard, route, then what the route says.
+
+Whatever goes wrong before an answer has begun leaves here in the client's own dialect.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from proxypal_core import routing
+from proxypal_core.accounts.pool import Wish
+from proxypal_core.dialects import DIALECTS, openai_legacy
+from proxypal_core.dialects.base import Dialect
+from proxypal_core.gateway import access, surface
+from proxypal_core.gateway.downstream import JsonArray, LegacyCompletions, Reframe
+from proxypal_core.gateway.exchange import Ask, Exchange, Services, proxied_headers
+from proxypal_core.gateway.feed import Feed
+from proxypal_core.gateway.server import BODY_LIMIT
+from proxypal_core.gateway.surface import Access, Match, Operation
+from proxypal_core.hub.failure import Failure, Kind, Refused
+from proxypal_core.hub.messages import ModelInfo
+from proxypal_core.metering import Record
+from proxypal_core.wire import jsonio
+
+log = structlog.get_logger(__name__)
+
+
+class Front(msgspec.Struct, frozen=True):
+    """What the way in is made of; made once, by ``app``."""
+
+    services: Services
+    book: routing.RouteBook
+    keyring: access.Keyring
+    admin: bytes
+    """SHA-256 of the admin key."""
+    allowed_hosts: frozenset[str]
+    models: Sequence[ModelInfo]
+    feed: Feed
+    new_id: Callable[[], str]
+    version: str
+    heartbeat: float = 15.0
+
+
+class Gateway:
+    """The handler of an ``aiohttp.web.Server``."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        request_id = self._front.new_id()
+        path = request.rel_url.raw_path
+        dialect = DIALECTS[surface.guess_dialect(path)]
+        try:
+            self._guard(request)
+            match = surface.match(request.method, path)
+            dialect = DIALECTS[_list_dialect(match, request.headers)]
+            return await self._serve(request, match, dialect, request_id)
+        except surface.WrongMethod as wrong:
+            failure = Failure(
+                Kind.METHOD, f"{path} takes {' or '.join(wrong.allowed)}, not {request.method}"
+            )
+            answer = _refusal(DIALECTS[wrong.dialect], failure, request_id)
+            answer.headers["allow"] = ", ".join(wrong.allowed)
+            return answer
+        except surface.NotFound:
+            failure = Failure(Kind.NO_ROUTE, f"there is no {request.method} {path} here")
+            return _refusal(dialect, failure, request_id)
+        except Refused as refused:
+            return _refusal(dialect, refused.failure, request_id)
+        except jsonio.Malformed as error:
+            failure = Failure(Kind.INVALID, str(error), param=error.path)
+            return _refusal(dialect, failure, request_id)
+        except web.HTTPRequestEntityTooLarge:
+            failure = Failure(Kind.TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
+            return _refusal(dialect, failure, request_id)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception:
+            log.exception("internal error", request=request_id)
+            failure = Failure(Kind.INTERNAL, "the proxy failed on this request; its log says why")
+            return _refusal(dialect, failure, request_id)
+
+    def _guard(self, request: web.BaseRequest) -> None:
+        host = request.headers.get("Host")
+        if not request.raw_path.startswith("/"):
+            raise Refused(Failure(Kind.INVALID, "absolute request targets are refused"))
+        access.check_host(host, self._front.allowed_hosts)
+        access.check_origin(request.headers, host or "")
+
+    async def _serve(
+        self, request: web.BaseRequest, match: Match, dialect: Dialect, request_id: str
+    ) -> web.StreamResponse:
+        route = match.route
+        shown = access.shown_keys(request.headers, request.query)
+        client = None
+        match route.access:
+            case Access.OPEN:
+                pass
+            case Access.ADMIN:
+                if not access.is_admin(shown, self._front.admin):
+                    raise Refused(
+                        Failure(Kind.CLIENT_KEY, "/api needs the admin key: Authorization: Bearer")
+                    )
+            case Access.CLIENT:
+                client = self._front.keyring.admit(shown)
+        match route.operation:
+            case Operation.HEALTH | Operation.ROOT:
+                return _json({"status": "ok", "name": "proxypal", "version": self._front.version})
+            case Operation.REALTIME:
+                return _upgrade_refused(dialect, request_id)
+            case Operation.MODELS:
+                return _json_bytes(dialect.encode_models(self._listed(client)))
+            case Operation.MODEL:
+                return _json_bytes(dialect.encode_model(self._model(match.model, client)))
+            case Operation.STATE:
+                return _json(self.state())
+            case Operation.EVENTS:
+                return await self._follow(request)
+            case _:
+                return await self._exchange(request, match, dialect, request_id, client)
+
+    # ── exchanges ────────────────────────────────────────────────────────────────────────────
+
+    async def _exchange(
+        self,
+        request: web.BaseRequest,
+        match: Match,
+        dialect: Dialect,
+        request_id: str,
+        client: access.ClientKey | None,
+    ) -> web.StreamResponse:
+        front = self._front
+        clock = front.services.clock
+        record = Record(
+            id=request_id,
+            at=clock(),
+            dialect=dialect.NAME,
+            path=request.rel_url.raw_path,
+            client=client.name if client else "",
+        )
+        try:
+            answer = await self._answer(request, match, dialect, record, client)
+            record.status = answer.status
+            return answer
+        except (asyncio.CancelledError, ConnectionError):
+            record.outcome, record.status = "client_gone", 499
+            raise
+        finally:
+            record.duration = clock() - record.at
+            told = msgspec.to_builtins(record)
+            front.feed.publish("exchange", told)
+            log.info("exchange", **told)
+
+    async def _answer(
+        self,
+        request: web.BaseRequest,
+        match: Match,
+        dialect: Dialect,
+        record: Record,
+        client: access.ClientKey | None,
+    ) -> web.StreamResponse:
+        try:
+            ask = await self._ask(request, match, dialect, record.id)
+            record.model, record.stream = ask.model, ask.stream
+            _check_model(client, ask.model)
+            return await Exchange(self._front.services, ask, record).run(request)
+        except Refused as refused:
+            record.outcome = refused.failure.kind.value
+            answer = _refusal(dialect, refused.failure, record.id)
+            if record.attempts:
+                answer.headers.update(proxied_headers(record, attempts=len(record.attempts)))
+            return answer
+
+    async def _ask(
+        self, request: web.BaseRequest, match: Match, dialect: Dialect, request_id: str
+    ) -> Ask:
+        has_body = request.method == "POST"
+        if has_body:
+            access.check_content_type(request.headers.get("Content-Type"))
+        body = await request.read()
+        doc: jsonio.JsonObject = {}
+        if has_body and request.content_type != "multipart/form-data":
+            doc = jsonio.load_object(body)
+        model, stream = match.model, False
+        reframe: Callable[[], Reframe] | None = None
+        reshape: Callable[[bytes], bytes] | None = None
+        match match.route.operation:
+            case Operation.GENERATE if match.method:
+                stream = match.method == "streamGenerateContent"
+                if stream and request.query.get("alt") != "sse":
+                    reframe = JsonArray
+            case Operation.GENERATE:
+                model, stream = dialect.peek(doc)
+                _refuse_threads(doc)
+            case Operation.COMPLETIONS:
+                doc = openai_legacy.to_chat(doc)
+                body = jsonio.dumps(doc)
+                model, stream = dialect.peek(doc)
+                reframe, reshape = LegacyCompletions, openai_legacy.from_chat
+            case _:
+                model = model or _model_in(doc, body)
+        return Ask(
+            id=request_id,
+            dialect=dialect,
+            operation=match.route.upstream,
+            model=model,
+            stream=stream,
+            wishes=self._wishes(model, match, dialect),
+            doc=doc,
+            body=body,
+            headers=tuple(request.headers.items()),
+            method=request.method,
+            path=match.suffix,
+            query=_query(request.query),
+            reframe=reframe,
+            reshape=reshape,
+        )
+
+    def _wishes(self, model: str, match: Match, dialect: Dialect) -> Sequence[Wish]:
+        """The targets of *model*; for a request that names none, whoever speaks the dialect."""
+        front = self._front
+        if not model and match.route.operation is Operation.PASS:
+            speakers = [
+                account.provider
+                for account in front.services.pool.accounts
+                if dialect.NAME in front.services.providers[account.provider].endpoints
+            ]
+            speakers.sort(key=lambda name: name != match.prefix)
+            return [Wish(name, "") for name in dict.fromkeys(speakers)]
+        if not model:
+            raise Refused(Failure(Kind.INVALID, "model: is required", param="model"))
+        try:
+            targets = routing.resolve(model, book=front.book, prefer=match.prefix)
+        except routing.UnknownModel as unknown:
+            raise Refused(Failure(Kind.MODEL, str(unknown), code="model_not_found")) from None
+        return [Wish(target.provider, target.model, target.profile) for target in targets]
+
+    # ── lists ────────────────────────────────────────────────────────────────────────────────
+
+    def _listed(self, client: access.ClientKey | None) -> Sequence[ModelInfo]:
+        if client is None:
+            return self._front.models
+        return [model for model in self._front.models if client.allows(model.id)]
+
+    def _model(self, name: str, client: access.ClientKey | None) -> ModelInfo:
+        listed = self._listed(client)
+        for model in listed:
+            if model.id == name:
+                return model
+        for model in listed:
+            if model.id.partition("/")[2] == name:
+                return model
+        raise Refused(
+            Failure(Kind.MODEL, f"no model {name!r} is listed; see the list without an id")
+        )
+
+    # ── looking on ───────────────────────────────────────────────────────────────────────────
+
+    def state(self) -> Mapping[str, Any]:
+        """The snapshot that a dashboard starts from. Account ids are whole: this is the owner's."""
+        front = self._front
+        resting = {rest.account: rest for rest in front.services.pool.resting()}
+        return {
+            "version": front.version,
+            "accounts": [
+                {
+                    "id": account.id,
+                    "provider": account.provider,
+                    "resting": msgspec.to_builtins(resting.get(account.id)),
+                }
+                for account in front.services.pool.accounts
+            ],
+            "resting": msgspec.to_builtins(list(resting.values())),
+            "models": [model.id for model in front.models],
+        }
+
+    async def _follow(self, request: web.BaseRequest) -> web.StreamResponse:
+        last = request.headers.get("Last-Event-ID", "")
+        answer = web.StreamResponse(
+            headers={"content-type": "text/event-stream", "cache-control": "no-store"}
+        )
+        await answer.prepare(request)
+        after = int(last) if last.isdecimal() else None
+        async for data in self._front.feed.follow(after, self._front.heartbeat):
+            await answer.write(data)
+        return answer
+
+
+def _check_model(client: access.ClientKey | None, model: str) -> None:
+    if client is not None and not client.allows(model):
+        raise Refused(Failure(Kind.MODEL, f"the client key {client.name!r} may not use {model!r}"))
+
+
+def _list_dialect(match: Match, headers: Mapping[str, str]) -> str:
+    """A model list has no dialect of its own where three share the path: a client says who it is
+    by a header of its vendor.
+    """
+    listing = match.route.operation in (Operation.MODELS, Operation.MODEL)
+    if listing and match.route.dialect == surface.CHAT:
+        if "anthropic-version" in headers:
+            return surface.ANTHROPIC
+        if "x-goog-api-client" in headers or "x-goog-api-key" in headers:
+            return surface.GEMINI
+    return match.route.dialect
+
+
+def _model_in(doc: Mapping[str, Any], body: bytes) -> str:
+    model = doc.get("model") or doc.get("generateContentRequest", {}).get("model", "")
+    if isinstance(model, str) and model:
+        return model.removeprefix("models/")
+    marker = body.find(b'name="model"\r\n\r\n')  # a form's field
+    if marker < 0:
+        return ""
+    return body[marker:].split(b"\r\n", 3)[2].decode("utf-8", "replace")
+
+
+def _query(query: Mapping[str, str]) -> str:
+    """The client's query, without its key and without what the way out says by itself."""
+    kept = [(name, value) for name, value in query.items() if name not in ("key", "alt", "beta")]
+    return urlencode(kept)
+
+
+def _refuse_threads(doc: Mapping[str, Any]) -> None:
+    """Anthropic's Threads keep the conversation at the vendor, at one account. A client that is
+    told so sends it whole; dropping the field would lose the conversation silently.
+    """
+    if doc.get("thread") is not None:
+        raise Refused(
+            Failure(
+                Kind.INVALID,
+                "thread: conversations are not kept here; send the whole conversation",
+                param="thread",
+                details={
+                    "error_code": "thread_unsupported_request",
+                    "unsupported": ["thread"],
+                },
+            )
+        )
+
+
+# ── answers ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _refusal(dialect: Dialect, failure: Failure, request_id: str) -> web.Response:
+    status, body = dialect.encode_failure(failure, request_id=request_id)
+    answer = _json_bytes(body, failure.status if failure.status == 421 else status)
+    answer.headers["x-request-id"] = request_id
+    if failure.retry_after is not None and status in (429, 503, 529):
+        seconds = max(1, -int(-failure.retry_after // 1))
+        answer.headers["retry-after"] = str(seconds)
+    if failure.kind in _FUTILE:
+        answer.headers["x-should-retry"] = "false"
+    return answer
+
+
+_FUTILE = frozenset({Kind.RESTING, Kind.BILLING, Kind.RATE_LIMIT, Kind.NO_ACCOUNT, Kind.AUTH})
+"""Failures that the SDKs' own quick retries cannot mend: the pool has already tried."""
+
+
+def _upgrade_refused(dialect: Dialect, request_id: str) -> web.Response:
+    """Codex turns to HTTP at once on a 426, and only on that (measured on 0.169)."""
+    failure = Failure(Kind.METHOD, "WebSocket is not served here; use POST")
+    _, body = dialect.encode_failure(failure, request_id=request_id)
+    answer = _json_bytes(body, 426)
+    answer.headers["upgrade"] = "HTTP/1.1"
+    answer.force_close()
+    return answer
+
+
+def _json(value: Any) -> web.Response:
+    return _json_bytes(jsonio.dumps(value))
+
+
+def _json_bytes(body: bytes, status: int = 200) -> web.Response:
+    return web.Response(
+        body=body,
+        status=status,
+        content_type="application/json",
+        headers={"server": "proxypal", "cache-control": "no-store"},
+    )

@@ -1,0 +1,69 @@
+"""The live feed: every exchange as it ends, for the dashboard and ``proxypal watch``.
+
+Bounded everywhere: a listener that does not read loses the oldest events, and is told by a gap in
+the ids; the last ones are kept for those that come back with Last-Event-ID.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from proxypal_core.wire import jsonio, sse
+
+KEPT = 200
+"""Events remembered for listeners that reconnect, and held for one that reads slowly."""
+
+
+class Feed:
+    def __init__(self) -> None:
+        self._next_id = 1
+        self._kept: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
+        self._listeners: set[_Listener] = set()
+
+    def publish(self, name: str, value: Mapping[str, Any]) -> None:
+        """Tell every listener; never waits."""
+        number = self._next_id
+        self._next_id += 1
+        event = b"id: %d\n" % number + sse.frame(jsonio.dumps(value), name)
+        self._kept.append((number, event))
+        for listener in self._listeners:
+            listener.put(event)
+
+    async def follow(self, after: int | None, heartbeat: float) -> AsyncIterator[bytes]:
+        """The events after number *after* (None: from now on); a comment each *heartbeat* seconds
+        of silence.
+        """
+        listener = _Listener()
+        if after is not None:
+            for number, event in self._kept:
+                if number > after:
+                    listener.put(event)
+        self._listeners.add(listener)
+        try:
+            yield b": listening\n\n"
+            while True:
+                try:
+                    async with asyncio.timeout(heartbeat):
+                        yield await listener.take()
+                except TimeoutError:
+                    yield b": still here\n\n"
+        finally:
+            self._listeners.discard(listener)
+
+
+class _Listener:
+    def __init__(self) -> None:
+        self._events: deque[bytes] = deque(maxlen=KEPT)
+        self._ready = asyncio.Event()
+
+    def put(self, event: bytes) -> None:
+        self._events.append(event)
+        self._ready.set()
+
+    async def take(self) -> bytes:
+        await self._ready.wait()
+        joined = b"".join(self._events)
+        self._events.clear()
+        self._ready.clear()
+        return joined

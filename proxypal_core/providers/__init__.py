@@ -1,0 +1,1 @@
+"""Who speaks the dialects: one row of data a provider."""

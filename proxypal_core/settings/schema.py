@@ -1,0 +1,344 @@
+"""Every setting: its name, its type, its default and its one sentence.
+
+``Document`` is what ``config.yaml`` may hold. ``Settings`` is a document that was checked, with
+the providers and accounts it leads to.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from proxypal_core.providers.catalog import Catalog, find
+from proxypal_core.providers.provider import Auth, DialectName
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping in the file: unknown keys in it are errors."""
+
+
+class Duration(float):
+    """Seconds, written ``90s``, ``5m``, ``1h30m``, ``250ms`` or as a bare number of seconds."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, value: Any) -> "Duration":
+        """The duration that *value* spells.
+
+        Raises:
+            ValueError: it spells none.
+        """
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+            return cls(value)
+        match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        if match is None or not any(match.groups()):
+            raise ValueError("must be a duration, such as 90s, 5m, 1h30m or 250ms")
+        return cls(sum(float(match[unit] or 0) * size for unit, size in _SECONDS.items()))
+
+    def __str__(self) -> str:
+        left = round(self * 1000)
+        text = ""
+        for unit, size in _SECONDS.items():
+            many, left = divmod(left, round(size * 1000))
+            text += f"{many}{unit}" if many else ""
+        return text or "0s"
+
+
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION = re.compile(
+    r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?"
+    r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?"
+)
+
+
+class SecretText(str):
+    """A string that ``repr`` does not show, so that a printed setting gives nothing away."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'" if self else "''"
+
+
+Headers: TypeAlias = Mapping[str, SecretText]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Amount: TypeAlias = Annotated[float, Meta(ge=0)]
+
+
+# ── the way in ───────────────────────────────────────────────────────────────────────────────
+
+
+class Tls(Row, frozen=True):
+    cert: Annotated[str, Meta(description="Path of the certificate (PEM).")] = ""
+    key: Annotated[str, Meta(description="Path of the certificate's private key (PEM).")] = ""
+
+
+class Listen(Row, frozen=True):
+    host: Annotated[
+        str, Meta(description="Address to listen on; other than loopback needs client_keys.")
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    ] = 8317
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="Host names that requests may be addressed to, besides loopback's."),
+    ] = ()
+    tls: Annotated[Tls, Meta(description="Serve HTTPS with this certificate.")] = Tls()
+
+
+class ClientKey(Row, frozen=True):
+    name: Annotated[str, Meta(description="What the key is called in logs and listings.")]
+    key: Annotated[SecretText, Meta(description="The key itself, better as ${NAME}.")]
+    models: Annotated[
+        tuple[str, ...], Meta(description="Patterns of models it may ask for; none means all.")
+    ] = ()
+    requests_per_minute: Annotated[
+        Count, Meta(description="Requests it may make in a minute; 0 means no limit.")
+    ] = 0
+    tokens_per_minute: Annotated[
+        Count, Meta(description="Tokens it may use in a minute; 0 means no limit.")
+    ] = 0
+    budget_usd: Annotated[
+        Amount, Meta(description="US dollars it may spend in a month; 0 means no limit.")
+    ] = 0
+    expires: Annotated[
+        str, Meta(description="Date (2027-01-31) or time after which it is refused.")
+    ] = ""
+
+
+# ── the way out ──────────────────────────────────────────────────────────────────────────────
+
+
+class ProviderRow(Row, frozen=True):
+    name: Annotated[str, Meta(description="The provider's name, as in provider/model.")]
+    dialect: Annotated[
+        Literal["", "openai-chat", "openai-responses", "anthropic", "gemini"],
+        Meta(description="What is spoken at base_url."),
+    ] = ""
+    base_url: Annotated[
+        str, Meta(description="The address that the vendor's SDK takes for this dialect.")
+    ] = ""
+    endpoints: Annotated[
+        Mapping[DialectName, str],
+        Meta(description="Instead of dialect and base_url: a base URL for each dialect spoken."),
+    ] = {}
+    auth: Annotated[
+        Auth, Meta(description="How the key travels; empty means as the dialect does it.")
+    ] = ""
+    headers: Annotated[
+        Headers, Meta(description="Headers added to every request to the provider.")
+    ] = {}
+    models: Annotated[
+        tuple[str, ...], Meta(description="Model ids to list, and to find by their bare names.")
+    ] = ()
+    families: Annotated[
+        tuple[str, ...], Meta(description="Patterns of bare model names that belong here.")
+    ] = ()
+    aliases: Annotated[tuple[str, ...], Meta(description="Other names of the provider.")] = ()
+    env: Annotated[
+        tuple[str, ...], Meta(description="Environment variables that may hold a key.")
+    ] = ()
+
+
+class Account(Row, frozen=True):
+    id: Annotated[str, Meta(description="provider:name, such as openai:work.")]
+    api_key: Annotated[
+        SecretText,
+        Meta(description="The key, better as ${NAME}; unset, the account is left out."),
+    ] = SecretText("")
+    priority: Annotated[int, Meta(description="Accounts of the highest priority go first.")] = 0
+    weight: Annotated[
+        int, Meta(ge=1, description="Its share of the requests under the weighted strategy.")
+    ] = 1
+    max_concurrency: Annotated[
+        Count, Meta(description="Requests it may serve at a time; 0 means no limit.")
+    ] = 0
+    proxy: Annotated[
+        str, Meta(description="Proxy URL for this account; direct for none; empty as network.")
+    ] = ""
+    models: Annotated[
+        tuple[str, ...], Meta(description="Patterns of models it serves; none means all.")
+    ] = ()
+    excluded_models: Annotated[
+        tuple[str, ...], Meta(description="Patterns of models it does not serve.")
+    ] = ()
+    headers: Annotated[
+        Headers, Meta(description="Headers added to every request with this account.")
+    ] = {}
+
+
+class ModelRow(Row, frozen=True):
+    name: Annotated[str, Meta(description="The name that clients ask for.")]
+    route: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="Models to try for it, in this order.")
+    ]
+
+
+class Routing(Row, frozen=True):
+    strategy: Annotated[
+        Literal["round_robin", "fill_first", "least_busy", "weighted"],
+        Meta(description="Which of several ready accounts answers."),
+    ] = "round_robin"
+    session_affinity: Annotated[
+        bool, Meta(description="Keep a conversation on one account, so that prompt caches hit.")
+    ] = True
+    affinity_ttl: Annotated[
+        Duration, Meta(description="How long after its last request a conversation is kept.")
+    ] = Duration(3600)
+    max_attempts: Annotated[
+        int, Meta(ge=1, description="Accounts tried for one request before it fails.")
+    ] = 4
+
+
+class Cooldowns(Row, frozen=True):
+    ladder: Annotated[
+        tuple[Duration, ...],
+        Meta(min_length=1, description="How long an account rests after each failure in a row."),
+    ] = (Duration(60), Duration(300), Duration(1500), Duration(3600))
+    billing_backoff_hours: Annotated[
+        Amount, Meta(description="First rest of an account without credit; it doubles.")
+    ] = 5
+    billing_max_hours: Annotated[
+        Amount, Meta(description="Longest rest of an account without credit.")
+    ] = 24
+    failure_window_hours: Annotated[
+        Amount, Meta(description="Failures older than this are forgotten.")
+    ] = 24
+
+
+class Timeouts(Row, frozen=True):
+    connect: Annotated[
+        Duration, Meta(description="For the connection to a provider to be made.")
+    ] = Duration(10)
+    first_byte: Annotated[
+        Duration, Meta(description="From the request to the first byte of its answer.")
+    ] = Duration(300)
+    idle: Annotated[Duration, Meta(description="Between two pieces of an answer.")] = Duration(120)
+
+
+class Streaming(Row, frozen=True):
+    hold: Annotated[
+        Duration,
+        Meta(description="How long a client waits for its status while accounts are tried."),
+    ] = Duration(10)
+    heartbeat: Annotated[
+        Duration, Meta(description="Silence after which a sign of life is sent to the client.")
+    ] = Duration(15)
+
+
+class Network(Row, frozen=True):
+    proxy: Annotated[str, Meta(description="Proxy URL for all providers.")] = ""
+    no_proxy: Annotated[
+        str, Meta(description="Hosts reached without the proxy, separated by commas.")
+    ] = "127.0.0.1,localhost"
+
+
+# ── what is kept ─────────────────────────────────────────────────────────────────────────────
+
+
+class Usage(Row, frozen=True):
+    retain_days: Annotated[
+        Count, Meta(description="Days that records of requests are kept; 0 means for ever.")
+    ] = 30
+    capture_bodies: Annotated[
+        Literal["none", "errors", "all"],
+        Meta(description="Whose requests and answers are kept word for word."),
+    ] = "none"
+
+
+class State(Row, frozen=True):
+    backend: Annotated[
+        Literal["local", "redis"], Meta(description="Where accounts' health is shared.")
+    ] = "local"
+    url: Annotated[SecretText, Meta(description="Address of the Redis server.")] = SecretText("")
+    tenant: Annotated[
+        str, Meta(description="Prefix that keeps several installations apart in one Redis.")
+    ] = ""
+
+
+class Vault(Row, frozen=True):
+    key_source: Annotated[
+        Literal["auto", "keyring", "file", "environment"],
+        Meta(description="Where the key that encrypts the vault comes from."),
+    ] = "auto"
+
+
+class Logging(Row, frozen=True):
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level logged.")
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"], Meta(description="Lines for people, or for machines.")
+    ] = "text"
+    file: Annotated[
+        str, Meta(description="A file to log to, rotated; empty means standard error.")
+    ] = ""
+
+
+# ── the whole ────────────────────────────────────────────────────────────────────────────────
+
+
+class Document(Row, frozen=True):
+    """What ``config.yaml`` may hold."""
+
+    listen: Annotated[Listen, Meta(description="Where clients connect.")] = Listen()
+    client_keys: Annotated[
+        tuple[ClientKey, ...],
+        Meta(description="Keys that clients must show; none leaves loopback open."),
+    ] = ()
+    admin_key: Annotated[
+        SecretText, Meta(description="Key for /api and the dashboard; empty means one is made.")
+    ] = SecretText("")
+    providers: Annotated[
+        tuple[ProviderRow, ...],
+        Meta(description="Providers added to the built-in ones, or overriding them."),
+    ] = ()
+    accounts: Annotated[
+        tuple[Account, ...],
+        Meta(description="API keys given here; other credentials live in the vault."),
+    ] = ()
+    models: Annotated[
+        tuple[ModelRow, ...], Meta(description="Your own names for models and chains of them.")
+    ] = ()
+    routing: Annotated[Routing, Meta(description="How accounts are chosen.")] = Routing()
+    cooldowns: Annotated[
+        Cooldowns, Meta(description="How long an account rests after a failure.")
+    ] = Cooldowns()
+    timeouts: Annotated[Timeouts, Meta(description="How long to wait for a provider.")] = Timeouts()
+    streaming: Annotated[Streaming, Meta(description="What a waiting client is sent.")] = (
+        Streaming()
+    )
+    strict: Annotated[
+        bool,
+        Meta(description="Refuse a request with a field the target cannot carry, not drop it."),
+    ] = False
+    backends: Annotated[
+        Mapping[str, Mapping[str, Any]],
+        Meta(description="Command-line tools as providers, by name; keys as in OpenClaw."),
+    ] = {}
+    network: Annotated[Network, Meta(description="The way to the providers.")] = Network()
+    usage: Annotated[Usage, Meta(description="Records of what was used.")] = Usage()
+    state: Annotated[State, Meta(description="Sharing between installations.")] = State()
+    vault: Annotated[Vault, Meta(description="Encrypted credentials.")] = Vault()
+    logging: Annotated[Logging, Meta(description="The program's own log.")] = Logging()
+
+
+class Settings(Document, frozen=True):
+    """A document that was checked.
+
+    ``accounts`` also holds those that come from the environment; ``catalog`` holds every provider,
+    built in or from the document; ``notices`` say what was left out and why.
+    """
+
+    catalog: Catalog = {}
+    notices: tuple[str, ...] = ()
+
+    def provider_of(self, account_id: str) -> str:
+        """The name of the provider that *account_id* begins with, which may be an alias."""
+        name = account_id.partition(":")[0]
+        provider = find(self.catalog, name)
+        return provider.name if provider else name

@@ -1,0 +1,1 @@
+"""The way out: calls to providers, over HTTP or inside the process."""

@@ -1,0 +1,53 @@
+"""Fixtures for every test: nothing but loopback can be reached, and hypothesis is repeatable."""
+
+import os
+import socket
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["tests.fault_server.fixture"]
+
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.register_profile("deep", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch):
+    """A test that would reach the network fails, whatever library tries."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if isinstance(address, tuple) and not str(address[0]).startswith(_LOOPBACK):
+            raise AssertionError(f"a test tried to reach {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch, tmp_path):
+    """No key, proxy or file of the person who runs the tests takes part in them."""
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_PROXY", "_proxy", "_BASE_URL", "_TOKEN")):
+            monkeypatch.delenv(name)
+    for name in (
+        "PROXYPAL_CONFIG",
+        "PROXYPAL_DATA_DIR",
+        "PROXYPAL_STATE_DIR",
+        "PROXYPAL_ADMIN_KEY",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

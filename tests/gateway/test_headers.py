@@ -1,0 +1,79 @@
+"""Which headers pass, each way."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxypal_core.gateway import headers
+
+
+def test_a_vendors_client_keeps_its_own_headers_on_its_own_dialect():
+    sent = [
+        ("User-Agent", "claude-cli/2.1.197 (external, cli)"),
+        ("anthropic-version", "2023-06-01"),
+        ("anthropic-beta", "a-1"),
+        ("Anthropic-Beta", "b-2"),
+        ("x-app", "cli"),
+        ("X-Claude-Code-Session-Id", "s"),
+        ("Authorization", "Bearer client-key"),
+        ("x-api-key", "client-key"),
+        ("Cookie", "c"),
+        ("Host", "localhost"),
+        ("X-Forwarded-For", "1.2.3.4"),
+    ]
+
+    assert headers.upward("anthropic", sent) == {
+        "user-agent": "claude-cli/2.1.197 (external, cli)",
+        "anthropic-version": "2023-06-01",
+        "anthropic-beta": "a-1, b-2",
+        "x-app": "cli",
+        "x-claude-code-session-id": "s",
+    }
+
+
+def test_other_programs_do_not_lend_their_name():
+    assert headers.upward("openai-chat", [("User-Agent", "curl/8.5")]) == {}
+
+
+names = st.sampled_from(
+    ["authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "set-cookie", "host",
+     "connection", "content-length", "transfer-encoding", "accept-encoding", "proxy-authorization",
+     "anthropic-beta", "openai-beta", "x-codex-window-id", "x-goog-api-client"]
+)  # fmt: skip
+SECRET = ("authorization", "api-key", "cookie", "host", "connection", "length", "encoding")
+
+
+@given(
+    st.sampled_from(["anthropic", "openai-chat", "openai-responses", "gemini"]),
+    st.lists(st.tuples(names, st.text(max_size=20)), max_size=12),
+)
+def test_credentials_and_hop_by_hop_headers_never_pass(dialect, sent):
+    up = headers.upward(dialect, sent)
+    down = headers.downward(dialect, dict(sent))
+
+    for name in (*up, *down):
+        assert not any(word in name for word in SECRET), name
+    assert all(value.isprintable() and value.isascii() for value in up.values())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name"),
+    [
+        ("anthropic", "anthropic-ratelimit-unified-5h-reset"),
+        ("anthropic", "request-id"),
+        ("openai-chat", "x-ratelimit-remaining-tokens"),
+        ("openai-responses", "x-codex-primary-used-percent"),
+    ],
+)
+def test_a_providers_limits_reach_its_own_clients(dialect, name):
+    assert headers.downward(dialect, {name: "1", "set-cookie": "c"}) == {name: "1"}
+
+
+@given(st.text(max_size=400))
+def test_what_we_put_into_a_header_is_printable(value):
+    printed = headers.printable(value)
+
+    assert printed.isascii()
+    assert len(printed) <= 256
+    assert "\r" not in printed
+    assert "\n" not in printed

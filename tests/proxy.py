@@ -1,0 +1,52 @@
+"""The whole proxy on a real socket, as tests use it."""
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+
+from aiohttp import web
+
+from proxypal_core import app
+from proxypal_core.gateway.endpoints import Gateway
+from proxypal_core.gateway.server import server
+from proxypal_core.settings.parse import parse
+
+ADMIN_KEY = "admin-key-of-the-tests"
+HOST = "127.0.0.1"
+
+
+@dataclass
+class Proxy:
+    url: str
+    port: int
+    gateway: Gateway
+
+
+class StoppedClock:
+    """Time stands still until a test moves it."""
+
+    def __init__(self, at=1_795_000_000.0):
+        self.at = at
+
+    def __call__(self):
+        return self.at
+
+
+@asynccontextmanager
+async def proxy(config="", environment=None, *, clock=None):
+    """A proxy with the settings of *config* (YAML)."""
+    settings = parse(config, environment or {}, host=HOST, port=0)
+    ids = count(1)
+    parts = app.Clock(
+        now=clock or StoppedClock(), new_id=lambda: f"{next(ids):032x}", demo_pace=0.0
+    )
+    async with app.gateway(settings, admin_key=ADMIN_KEY, clock=parts) as gateway:
+        runner = web.ServerRunner(server(gateway), shutdown_timeout=1)
+        await runner.setup()
+        site = web.TCPSite(runner, HOST, 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        try:
+            yield Proxy(f"http://{HOST}:{port}", port, gateway)
+        finally:
+            await runner.cleanup()

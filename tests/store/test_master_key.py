@@ -1,0 +1,173 @@
+"""Where the vault's key comes from, and when it is refused."""
+
+import base64
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxypal_core.store.master_key import (
+    CREDENTIAL,
+    VARIABLE,
+    KeyAbsent,
+    KeySource,
+    KeyUnusable,
+    MasterKey,
+)
+
+RAW = bytes(range(100, 132))
+OTHER = bytes(range(32))
+posix = pytest.mark.skipif(os.name != "posix", reason="modes and links are POSIX's")
+
+
+def source(state_dir, kind="auto", **environment):
+    return KeySource(kind, state_dir, environment)
+
+
+@pytest.fixture
+def credentials(tmp_path):
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / CREDENTIAL).write_bytes(base64.b64encode(OTHER))
+    return str(folder)
+
+
+@given(
+    st.binary(min_size=32, max_size=32),
+    st.sampled_from(
+        [
+            lambda raw: base64.b64encode(raw).decode(),
+            lambda raw: base64.b64encode(raw).decode() + "\n",
+            lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("="),
+            bytes.hex,
+            lambda raw: raw.hex().upper(),
+        ]
+    ),
+)
+def test_every_usual_spelling_of_32_bytes_is_a_key(tmp_path_factory, raw, spell):
+    key = source(tmp_path_factory.getbasetemp(), **{VARIABLE: spell(raw)}).read()
+
+    assert key.data == raw
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["hush", "0a" * 31, "0a" * 33, "zz" * 32, base64.b64encode(b"a" * 31).decode(), "é" * 44],
+)
+def test_what_is_not_32_bytes_is_refused_and_not_repeated(tmp_path, text):
+    with pytest.raises(KeyUnusable, match=f"^{VARIABLE} .*32 bytes") as caught:
+        source(tmp_path, **{VARIABLE: text}).read_or_make()
+
+    assert text not in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_variable_goes_before_the_credential_and_that_before_the_file(tmp_path, credentials):
+    made = source(tmp_path).read_or_make()
+    both = {VARIABLE: RAW.hex(), "CREDENTIALS_DIRECTORY": credentials}
+
+    assert source(tmp_path, **both).read().data == RAW
+    assert source(tmp_path, CREDENTIALS_DIRECTORY=credentials).read().data == OTHER
+    assert source(tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path)).read().data == made.data
+    assert source(tmp_path, **{VARIABLE: ""}).read().data == made.data
+
+
+def test_a_key_source_of_file_looks_nowhere_else(tmp_path):
+    keys = source(tmp_path, "file", **{VARIABLE: RAW.hex()})
+
+    with pytest.raises(KeyAbsent):
+        keys.read()
+    assert keys.read_or_make().data != RAW
+    assert keys.read().origin == str(tmp_path / "vault.key")
+
+
+def test_a_key_source_of_environment_makes_no_file(tmp_path):
+    source(tmp_path / "used").read_or_make()
+    keys = source(tmp_path / "used", "environment")
+
+    for ask in (keys.read, keys.read_or_make):
+        with pytest.raises(KeyAbsent, match=f"{VARIABLE}.*openssl"):
+            ask()
+    assert KeySource("environment", tmp_path, {VARIABLE: RAW.hex()}).read_or_make().data == RAW
+
+
+def test_the_keyring_is_refused(tmp_path):
+    with pytest.raises(KeyUnusable, match="keyring is not there yet; use auto"):
+        source(tmp_path, "keyring")
+
+
+def test_a_made_key_is_kept_for_its_owner_alone(tmp_path):
+    folder = tmp_path / "state"
+
+    made = source(folder).read_or_make()
+
+    assert len(made.data) == 32
+    assert source(folder).read_or_make().data == made.data
+    if os.name == "posix":
+        assert stat.S_IMODE((folder / "vault.key").stat().st_mode) == 0o600
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_several_that_make_a_key_get_the_same(tmp_path):
+    with ThreadPoolExecutor(8) as threads:
+        keys = {
+            key.data for key in threads.map(lambda _: source(tmp_path).read_or_make(), "x" * 16)
+        }
+
+    assert len(keys) == 1
+
+
+@posix
+@pytest.mark.parametrize("bits", [0o640, 0o644, 0o660])
+def test_a_key_file_that_others_can_read_is_refused(tmp_path, bits):
+    keys = source(tmp_path)
+    keys.read_or_make()
+    keys.file.chmod(bits)
+
+    with pytest.raises(KeyUnusable, match=f"mode {bits:03o}.*chmod 600"):
+        keys.read()
+    with pytest.raises(KeyUnusable):
+        keys.read_or_make()
+
+
+@posix
+@pytest.mark.parametrize("target", ["there", "not-there"])
+def test_a_link_at_the_key_file_is_not_followed(tmp_path, target):
+    victim = tmp_path / target
+    if target == "there":
+        victim.write_bytes(base64.b64encode(RAW))
+        victim.chmod(0o600)
+    keys = source(tmp_path / "state")
+    keys.file.parent.mkdir()
+    keys.file.symlink_to(victim)
+
+    for ask in (keys.read, keys.read_or_make):
+        with pytest.raises(KeyUnusable, match="symbolic link"):
+            ask()
+    assert victim.exists() == (target == "there")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"short", b"0" * 5000])
+def test_a_broken_key_file_is_never_replaced(tmp_path, content):
+    keys = source(tmp_path)
+    keys.file.write_bytes(content)
+    keys.file.chmod(0o600)
+
+    with pytest.raises(KeyUnusable):
+        keys.read_or_make()
+
+    assert keys.file.read_bytes() == content
+
+
+def test_a_key_is_not_shown():
+    key = MasterKey(RAW, "a test")
+
+    for text in (repr(key), str(key), f"{key}"):
+        assert "a test" in text
+        assert RAW.hex() not in text
+        assert repr(RAW) not in text
+    assert key.id.hex() not in RAW.hex()
+    assert key.id != MasterKey(OTHER, "a test").id
