@@ -93,7 +93,7 @@ def accounts_of(settings: Settings) -> Sequence[Account]:
         *(
             Account(
                 id=row.id,
-                provider=row.id.partition(":")[0],
+                provider=settings.provider_of(row.id),
                 secret=Secret(str(row.api_key)),
                 priority=row.priority,
                 weight=row.weight,

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 import msgspec
 
-from proxypal_core.accounts.account import Account
+from proxypal_core.accounts.account import Account, matches
 from proxypal_core.dialects.effort import EFFORTS
 from proxypal_core.hub.messages import ModelInfo, Record
 from proxypal_core.providers.provider import Provider
@@ -191,7 +191,7 @@ def _bare(model: str, book: RouteBook, prefer: str) -> Sequence[Target]:
         if _serving(provider.name, _spelling(provider.name, model, book), book)
     ]
     knowing = [row for row in serving if _knows(row, model, book)]
-    related = [row for row in serving if _matches(canonical(model), row.families)]
+    related = [row for row in serving if matches(canonical(model), row.families)]
     chosen = knowing + related or [row for row in serving if row.name == prefer]
     return [_target(row.name, model, book) for row in chosen]
 
@@ -209,13 +209,13 @@ def _spelling(provider: str, model: str, book: RouteBook) -> str:
     same = next((name for name in known if canonical(name) == key), "")
     if same:
         return same
-    return key if _matches(key, book.providers[provider].families) else model
+    return key if matches(key, book.providers[provider].families) else model
 
 
 def _knows(provider: Provider, model: str, book: RouteBook) -> bool:
     key = canonical(_CONTEXT_SUFFIX.sub("", model))
     return any(canonical(name) == key for name in provider.models) or any(
-        _matches(name, account.models)
+        matches(name, account.models)
         for account in book.accounts.get(provider.name, ())
         for name in (model, key)
     )
@@ -241,15 +241,6 @@ def _provider_of(profile: str, book: RouteBook) -> str:
     return book.names.get(head, head)
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(_pattern(pattern).fullmatch(name) for pattern in patterns)
-
-
-def _pattern(pattern: str) -> re.Pattern[str]:
-    # Only * is special: model ids hold brackets. The re module keeps the compiled ones.
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))))
-
-
 # ── when nobody serves it ────────────────────────────────────────────────────────────────────
 
 
@@ -261,7 +252,7 @@ def _unknown(wanted: ModelName, book: RouteBook) -> UnknownModel:
         row.name
         for row in book.providers.values()
         if not book.accounts.get(row.name)
-        and (_knows(row, name, book) or _matches(canonical(name), row.families))
+        and (_knows(row, name, book) or matches(canonical(name), row.families))
     ]
     if missing:
         needed = " or ".join(missing)

@@ -1,7 +1,7 @@
 """An account: who pays, with what, for which models."""
 
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -49,9 +49,16 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     def serves(self, model: str) -> bool:
         """Whether *model*, the provider's own name, may be asked of this account."""
-        if any(fnmatchcase(model, pattern) for pattern in self.excluded_models):
+        if matches(model, self.excluded_models):
             return False
-        return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
+        return not self.models or matches(model, self.models)
+
+
+def matches(model: str, patterns: Iterable[str]) -> bool:
+    """Whether *model* fits one of *patterns*, in which only ``*`` is special: ids hold brackets."""
+    return any(
+        re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), model) for pattern in patterns
+    )
 
 
 def masked(account_id: str) -> str:

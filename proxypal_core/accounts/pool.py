@@ -15,11 +15,14 @@ from proxypal_core.hub.failure import Failure
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """A provider's model to try, at one account if ``profile`` names it."""
+    """A provider's model to try, at one account if ``profile`` names it; ``thinking`` is what the
+    model's name says of it (``high``, ``8192``, ``none``).
+    """
 
     provider: str
     model: str
     profile: str = ""
+    thinking: str = ""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -27,6 +30,7 @@ class Lease(msgspec.Struct, frozen=True):
 
     account: Account
     model: str
+    thinking: str = ""
 
 
 class Health(msgspec.Struct):
@@ -110,7 +114,7 @@ class Pool:
         for wish in wishes:
             ready = []
             for candidate in self._serving(wish):
-                lease = Lease(candidate.account, wish.model)
+                lease = Lease(candidate.account, wish.model, wish.thinking)
                 health = self._worst(candidate, wish.model)
                 if health.rests_until > now:
                     resting.append(Resting(candidate.account.id, health.reason, health.rests_until))
@@ -121,7 +125,7 @@ class Pool:
                 chosen = self._select([c for c in ready if c.account.priority == top])
                 chosen.used = next(self._turns)
                 chosen.in_flight += 1
-                return Lease(chosen.account, wish.model)
+                return Lease(chosen.account, wish.model, wish.thinking)
         raise NoneReady(resting)
 
     def settle(self, lease: Lease, failure: Failure | None) -> None:

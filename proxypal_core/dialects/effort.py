@@ -54,6 +54,15 @@ def from_effort(word: str | None) -> Reasoning:
     return Reasoning(mode="effort", effort=word)
 
 
+def from_suffix(text: str) -> Reasoning:
+    """What the suffix of a model's name means: an effort, a budget, ``none`` or ``auto``."""
+    if text == "auto":
+        return Reasoning(mode="auto")
+    if text.lstrip("-").isdecimal():
+        return from_budget(int(text))
+    return from_effort("none" if text == "off" else text)
+
+
 def from_budget(budget: int) -> Reasoning:
     """What a Gemini- or Anthropic-style budget means: 0 is off, -1 lets the model decide."""
     if budget == 0:

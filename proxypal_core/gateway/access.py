@@ -10,11 +10,11 @@ import hmac
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 import msgspec
 
+from proxypal_core.accounts.account import matches
 from proxypal_core.hub.failure import Failure, Kind, Refused
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
@@ -32,7 +32,7 @@ class ClientKey(msgspec.Struct, frozen=True):
     expires: float = 0.0
 
     def allows(self, model: str) -> bool:
-        return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
+        return not self.models or matches(model, self.models)
 
 
 def digest(key: str) -> bytes:

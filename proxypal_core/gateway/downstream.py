@@ -18,6 +18,12 @@ WRITE_BUFFER = 32 * 1024
 """Bytes the socket layer may hold for a client that reads slowly; then we stop reading upstream."""
 
 
+BREAK_SECONDS = 0.2
+"""Between the last words and the cut. Some clients (aiohttp's, and with it google-genai) forget what
+they have not read yet when a connection breaks; most leave by themselves when they read an error.
+"""
+
+
 class Reframe(Protocol):
     """Server-sent events into another framing that a client asked for."""
 
@@ -87,6 +93,7 @@ class Downstream:
         async with self._lock:
             await self._write(last)
             response = await self._started()
+        await asyncio.sleep(BREAK_SECONDS)
         transport = self._request.transport
         if transport is not None:
             transport.close()  # after what is buffered, without the last chunk

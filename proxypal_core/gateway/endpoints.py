@@ -149,7 +149,9 @@ class Gateway:
             record.status = answer.status
             return answer
         except (asyncio.CancelledError, ConnectionError):
-            record.outcome, record.status = "client_gone", 499
+            if record.outcome in ("", "abandoned"):
+                record.outcome = "client_gone"
+            record.status = 499
             raise
         finally:
             record.duration = clock() - record.at
@@ -239,7 +241,7 @@ class Gateway:
             targets = routing.resolve(model, book=front.book, prefer=match.prefix)
         except routing.UnknownModel as unknown:
             raise Refused(Failure(Kind.MODEL, str(unknown), code="model_not_found")) from None
-        return [Wish(target.provider, target.model, target.profile) for target in targets]
+        return [Wish(t.provider, t.model, t.profile, t.thinking) for t in targets]
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────
 

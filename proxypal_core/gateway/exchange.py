@@ -16,7 +16,7 @@ from proxypal_core.accounts import limits
 from proxypal_core.accounts.account import Account, masked
 from proxypal_core.accounts.pool import Lease, NoneReady, Pool, Wish
 from proxypal_core.accounts.verdict import VERDICTS
-from proxypal_core.dialects import DIALECTS, TRANSLATES
+from proxypal_core.dialects import DIALECTS, TRANSLATES, effort
 from proxypal_core.dialects.base import Dialect, Encoded, Reply
 from proxypal_core.dialects.pipe import Passthrough, Pipe, Seen, Translation
 from proxypal_core.gateway import headers as passing
@@ -175,12 +175,12 @@ class Exchange:
             return answer
         finally:
             failure = answer if isinstance(answer, Failure) else self._ended
-            if answer is None:
-                outcome = "abandoned"
-                self._services.pool.settle(lease, None)
-            elif failure is not None:
+            if failure is not None:
                 outcome = failure.kind.value
                 self._services.pool.settle(lease, failure)
+            elif answer is None:
+                outcome = "abandoned"
+                self._services.pool.settle(lease, None)
             else:
                 outcome = "served"
                 self._services.pool.served(lease)
@@ -204,7 +204,9 @@ class Exchange:
         if dialect in provider.endpoints:
             rename = lease.model != ask.model
             body = ask.body
-            if rename:
+            if lease.thinking:
+                body = ask.dialect.encode_request(self._meant(lease)).body
+            elif rename:
                 body = jsonio.replace_string(body, ("model",), lease.model)
             head = passing.upward(dialect, ask.headers)
             head["content-type"] = next(
@@ -220,8 +222,7 @@ class Exchange:
                     f" {ask.operation} in {dialect} is not translated to it",
                 )
             )
-        meant = msgspec.structs.replace(self._request(), model=lease.model)
-        encoded = DIALECTS[speaks].encode_request(meant)
+        encoded = DIALECTS[speaks].encode_request(self._meant(lease))
         self._dropped = encoded.dropped
         head = {"content-type": "application/json", **encoded.headers}
         return _Prepared(
@@ -271,6 +272,16 @@ class Exchange:
             ask = self._ask
             self._decoded = ask.dialect.decode_request(ask.doc, model=ask.model, stream=ask.stream)
         return self._decoded
+
+    def _meant(self, lease: Lease) -> Request:
+        """The request as it is meant for the lease's model, with what its name says of thinking."""
+        meant = msgspec.structs.replace(self._request(), model=lease.model)
+        if not lease.thinking:
+            return meant
+        thinking = effort.from_suffix(lease.thinking)
+        return msgspec.structs.replace(
+            meant, reasoning=msgspec.structs.replace(thinking, show=meant.reasoning.show)
+        )
 
     def _reply(self) -> Reply:
         """What an encoder is told; a request that passes through is not decoded for it."""

@@ -526,6 +526,145 @@ def test_a_grammar_is_flat_in_the_hub_and_nested_here():
     assert "start: /x/" in function["function"]["description"]
 
 
+FULL = {
+    "model": "gpt-5.5",
+    "messages": [
+        {
+            "role": "developer",
+            "content": [
+                {
+                    "type": "text",
+                    "text": "be brief",
+                    "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"},
+                }
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "image_url",
+                    "image_url": {"url": "https://x.test/a.png", "detail": "low"},
+                },
+                {"type": "file", "file": {"file_id": "file-1"}},
+                {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
+            ],
+            "name": "ann",
+        },
+        {"role": "assistant", "content": None, "audio": {"id": "audio_1"}, "name": "bot"},
+        {"role": "user", "content": "go on"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "a", "type": "custom", "custom": {"name": "patch", "input": "x"}}
+            ],
+        },
+        {"role": "tool", "tool_call_id": "a", "content": ""},
+    ],
+    "tools": [
+        {
+            "type": "custom",
+            "custom": {"name": "patch", "description": "d", "format": {"type": "text"}},
+        },
+        {"type": "function", "function": {"name": "f", "description": "d", "strict": True}},
+        {"type": "web_search"},
+    ],
+    "tool_choice": {
+        "type": "allowed_tools",
+        "allowed_tools": {
+            "mode": "required",
+            "tools": [
+                {"type": "custom", "custom": {"name": "patch"}},
+                {"type": "function", "function": {"name": "f"}},
+            ],
+        },
+    },
+    "parallel_tool_calls": False,
+    "max_completion_tokens": 9,
+    "stop": ["END"],
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "seed": 7,
+    "presence_penalty": 0.1,
+    "frequency_penalty": 0.2,
+    "logit_bias": {"1": 2},
+    "n": 2,
+    "logprobs": True,
+    "top_logprobs": 3,
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "s",
+            "description": "d",
+            "schema": {"type": "object"},
+            "strict": False,
+        },
+    },
+    "verbosity": "low",
+    "reasoning_effort": "max",
+    "safety_identifier": "u",
+    "prompt_cache_key": "k",
+    "metadata": {"a": "b"},
+    "service_tier": "flex",
+    "modalities": ["text"],
+}
+
+
+def test_everything_that_can_be_asked_goes_there_and_back():
+    asked = chat.decode_request(FULL, model="gpt-5.5", stream=False)
+
+    written = chat.encode_request(asked)
+
+    assert jsonio.loads(written.body) == FULL
+    assert written.dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "output"),
+    [
+        ({"response_format": {"type": "text"}}, Output()),
+        (
+            {"response_format": {"type": "json_object"}, "verbosity": "high"},
+            Output("json_object", verbosity="high"),
+        ),
+    ],
+)
+def test_the_wanted_form_of_the_answer_is_read(fields, output):
+    assert said({"role": "user", "content": "hi"}, **fields).output == output
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasoning"),
+    [
+        ({"reasoning_effort": "none"}, Reasoning("off")),
+        ({"reasoning": {"effort": "high"}}, Reasoning("effort", "high")),
+        ({"reasoning": {"max_tokens": 2000}}, Reasoning("budget", budget=2000)),
+        ({"reasoning": {"enabled": False}}, Reasoning("off")),
+        ({"reasoning": {"enabled": True}}, Reasoning()),
+        ({"reasoning": {"max_tokens": 9}, "reasoning_effort": "low"}, Reasoning("effort", "low")),
+    ],
+)
+def test_both_forms_of_reasoning_are_read(fields, reasoning):
+    assert said({"role": "user", "content": "hi"}, **fields).reasoning == reasoning
+
+
+def test_thoughts_and_refusals_in_history_are_read():
+    """Case 77: what opencode echoes."""
+    asked = said(
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "yes", "reasoning_content": "hm"},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+        {"role": "assistant", "content": None, "refusal": "never"},
+    )
+
+    assert [turn.parts for turn in asked.turns[1:]] == [
+        (Thinking("hm"), Text("yes")),
+        (Refusal("no"),),
+        (Refusal("never"),),
+    ]
+
+
 # ── requests written ─────────────────────────────────────────────────────────────────────────
 
 

@@ -62,7 +62,7 @@ def test_what_is_not_32_bytes_is_refused_and_not_repeated(tmp_path, text):
         source(tmp_path, **{VARIABLE: text}).read_or_make()
 
     assert text not in str(caught.value)
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_variable_goes_before_the_credential_and_that_before_the_file(tmp_path, credentials):

@@ -209,7 +209,7 @@ def test_the_published_vector_is_what_is_written_and_read():
 
 def test_a_vault_that_was_never_written_is_empty_and_reading_makes_nothing(vault, tmp_path):
     assert vault.read() == Snapshot()
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_added_is_there(vault, tmp_path):
@@ -293,15 +293,14 @@ def test_a_damaged_vault_gives_the_generation_before_and_can_only_be_read(vault)
     add(vault, "openai:b")
     data = vault.path.read_bytes()
 
-    for at in range(0, len(data) * 8, 7):
+    in_format = range(4 * 8, 6 * 8)  # a format to come is not damage
+    for at in sorted(set(range(0, len(data) * 8, 7)) - set(in_format)):
         changed = bytearray(data)
         changed[at // 8] ^= 1 << at % 8
         vault.path.write_bytes(changed)
-        try:
-            snapshot = vault.read()
-        except VaultError as error:
-            assert "format" in str(error)  # a format to come is not damage
-            continue
+
+        snapshot = vault.read()
+
         assert list(snapshot.profiles) == ["openai:a"]
         assert f"mv {vault.path}.1 {vault.path}" in snapshot.problem
         with pytest.raises(VaultError, match="nothing can be changed"):
@@ -365,7 +364,7 @@ def test_a_wrong_key_is_named_and_nothing_is_written(vault, tmp_path):
     wrong = vault_in(tmp_path, PROXYPAL_VAULT_KEY="00" * 32)
 
     for act in (wrong.read, lambda: add(wrong, "openai:b")):
-        with pytest.raises(VaultError, match="another key.*PROXYPAL_VAULT_KEY.*written with"):
+        with pytest.raises(VaultError, match=r"another key.*PROXYPAL_VAULT_KEY.*written with"):
             act()
     assert vault.path.read_bytes() == before
 
@@ -395,7 +394,8 @@ def test_a_planted_link_is_not_followed(vault, tmp_path, name):
         add(vault, "openai:a")
 
     assert victim.read_bytes() == before
-    assert sorted(os.listdir(vault.path.parent)) == sorted({name, "auth-profiles.vault.lock"})
+    made = {path.name for path in vault.path.parent.iterdir()}
+    assert made == {name, "auth-profiles.vault.lock"}
 
 
 @posix
@@ -519,7 +519,7 @@ def test_processes_that_write_at_once_lose_nothing(vault, tmp_path):
     )
     root = Path(__file__).parents[2]
     running = [
-        subprocess.Popen([sys.executable, "-c", program, str(tmp_path), who], cwd=root)
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path), who], cwd=root)  # noqa: S603 — our own
         for who in ("one", "two")
     ]
 
