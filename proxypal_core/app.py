@@ -16,10 +16,13 @@ from proxypal_core.gateway import access
 from proxypal_core.gateway.endpoints import Front, Gateway
 from proxypal_core.gateway.exchange import Services, Timeouts
 from proxypal_core.gateway.feed import Feed
+from proxypal_core.providers.catalog import find
 from proxypal_core.providers.provider import Provider
+from proxypal_core.settings import schema
 from proxypal_core.settings.schema import Network, Settings
 from proxypal_core.upstream import demo
 from proxypal_core.upstream.http import HttpTransport
+from proxypal_core.wire.jsonio import JsonObject
 
 USER_AGENT = f"proxypal/{__version__}"
 
@@ -85,6 +88,43 @@ async def gateway(
                 heartbeat=settings.streaming.heartbeat,
             )
         )
+
+
+def with_profiles(settings: Settings, profiles: Mapping[str, JsonObject]) -> Settings:
+    """*settings* with the accounts that the vault's *profiles* make, and a notice for each profile
+    that makes none.
+    """
+    reasons = {name: hindrance(settings, name, profile) for name, profile in profiles.items()}
+    added = [
+        schema.Account(id=name, api_key=schema.SecretText(profiles[name]["key"]))
+        for name, reason in reasons.items()
+        if not reason
+    ]
+    notices = [
+        f"{name} of the vault is left out: {reason}" for name, reason in reasons.items() if reason
+    ]
+    return msgspec.structs.replace(
+        settings,
+        accounts=(*settings.accounts, *added),
+        notices=(*settings.notices, *notices),
+    )
+
+
+def hindrance(settings: Settings, profile_id: str, profile: JsonObject) -> str:
+    """Why the vault's *profile* makes no account; empty when it makes one."""
+    name = profile_id.partition(":")[0]
+    provider = find(settings.catalog, name)
+    if any(row.id == profile_id for row in settings.accounts):
+        return "the settings or the environment have an account of the same id"
+    if profile.get("type") != "api_key":
+        return f"this version does nothing with type {profile.get('type')!r}"
+    if not isinstance(profile.get("key"), str) or not profile["key"]:
+        return "it has no key"
+    if provider is None:
+        return f"there is no provider called {name}"
+    if not provider.endpoints:
+        return f"the address of {name} is not known"
+    return ""
 
 
 def accounts_of(settings: Settings) -> Sequence[Account]:

@@ -3,12 +3,19 @@
 from hypothesis import strategies as st
 
 from proxypal_core.hub.messages import (
+    Base64,
     FinishReason,
+    Image,
     Refusal,
+    Request,
     Response,
     Text,
     Thinking,
+    Tool,
     ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
     Usage,
 )
 from proxypal_core.wire import jsonio
@@ -72,4 +79,56 @@ def cuttings(data):
         lambda cuts: [
             data[a:b] for a, b in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True)
         ]
+    )
+
+
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
+    "gg=="
+)
+
+
+@st.composite
+def exchanges(draw, tool_names):
+    """A user's turn and the assistant's, with calls and their results when there are tools."""
+    asked = [Text(draw(words.filter(str.strip)))]
+    if draw(st.booleans()):
+        asked.append(Image(Base64("image/png", PNG)))
+    turns = [Turn("user", tuple(asked))]
+    calls = ()
+    if tool_names:
+        calls = tuple(
+            ToolCall("call_" + draw(st.uuids()).hex[:20], name, draw(arguments))
+            for name in draw(st.lists(st.sampled_from(tool_names), max_size=3))
+        )
+    said = (Text(draw(words.filter(str.strip))),) if not calls or draw(st.booleans()) else ()
+    turns.append(Turn("assistant", (*said, *calls)))
+    if calls:
+        results = [
+            ToolResult(call.id, (Text(draw(words.filter(str.strip))),), name=call.name)
+            for call in calls
+        ]
+        turns += [Turn("user", tuple(results)), Turn("assistant", (Text("Done."),))]
+    return turns
+
+
+@st.composite
+def requests(draw, dialect="openai-chat"):
+    """A conversation that every dialect can say."""
+    tool_names = draw(st.lists(names, max_size=3, unique=True))
+    turns = [t for e in draw(st.lists(exchanges(tool_names), max_size=2)) for t in e]
+    turns.append(Turn("user", (Text(draw(words.filter(str.strip))),)))
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    return Request(
+        dialect=dialect,
+        model="model-1",
+        stream=draw(st.booleans()),
+        system=tuple(Text(t) for t in draw(st.lists(words.filter(str.strip), max_size=2))),
+        turns=tuple(turns),
+        tools=tuple(
+            Tool(name, description=draw(st.sampled_from(["", "Does it."])), schema=schema)
+            for name in tool_names
+        ),
+        tool_choice=draw(st.sampled_from([None, ToolChoice("auto")])) if tool_names else None,
+        max_output_tokens=draw(st.integers(16, 4000)),
     )

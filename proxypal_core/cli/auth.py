@@ -66,7 +66,7 @@ def add_key(
         if profile_id in profiles and not force:
             _fail(f"{profile_id} is there already. To replace its key, add --force.")
 
-    refuse_to_replace(_read(vault).profiles)  # before a person is asked for a key in vain
+    refuse_to_replace(_changeable(vault))  # before a person is asked for a key in vain
     key = _asked_key(profile_id)
     profile = {
         "type": "api_key",
@@ -133,7 +133,7 @@ def remove(profile_id: str, config: str | None) -> None:
             _fail(_not_there(wanted, profiles, settings))
         del profiles[wanted]
 
-    take_out(dict(_read(vault).profiles))  # before a vault is made for nothing
+    take_out(_changeable(vault))  # before a vault is made for nothing
     _update(vault, take_out)
     click.echo(f"{wanted} is no longer in the vault. Restart the daemon (proxypal serve).")
 
@@ -149,6 +149,11 @@ def vault_of(settings: Settings, environment: Mapping[str, str]) -> Vault:
     """
     keys = KeySource(settings.vault.key_source, files.state_dir(environment), environment)
     return Vault(files.data_dir(environment), keys)
+
+
+def vault_or_exit(settings: Settings) -> Snapshot:
+    """What is in the vault that *settings* lead to; the program ends when it cannot be read."""
+    return _read(_vault(settings))
 
 
 def _settings(flag: str | None) -> Settings:
@@ -167,14 +172,18 @@ def _vault(settings: Settings) -> Vault:
 
 
 def _read(vault: Vault) -> Snapshot:
-    """What is in *vault*, for a command that means to change it."""
     try:
-        snapshot = vault.read()
+        return vault.read()
     except VaultError as error:
         _fail(str(error))
+
+
+def _changeable(vault: Vault) -> dict[str, JsonObject]:
+    """The profiles in *vault*, for a command that means to change them."""
+    snapshot = _read(vault)
     if snapshot.problem:
         _fail(snapshot.problem)
-    return snapshot
+    return dict(snapshot.profiles)
 
 
 def _update(vault: Vault, change: Callable[[dict[str, JsonObject]], None]) -> None:
@@ -222,11 +231,10 @@ def _profile_id(provider: Provider, email: str | None, name: str | None) -> str:
 def _asked_key(profile_id: str) -> str:
     """The key on standard input, which on a terminal is asked for and not shown."""
     if sys.stdin.isatty():
-        text = click.prompt(f"API key for {profile_id}", hide_input=True, err=True)
+        text = str(click.prompt(f"API key for {profile_id}", hide_input=True, err=True))
     else:
-        read = click.get_binary_stream("stdin").read(LONGEST_KEY + 1)
-        text = read.decode("utf-8-sig", "replace")
-    key = str(text).strip()
+        text = sys.stdin.buffer.read(LONGEST_KEY + 1).decode("utf-8-sig", "replace")
+    key = text.strip()
     if not key:
         _fail("There is no key on standard input. Try: proxypal auth add-key PROVIDER < key.txt")
     # It travels in a header. What was read is not repeated: it may hold a key all the same.

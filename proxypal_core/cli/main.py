@@ -7,6 +7,7 @@ import click
 import structlog
 
 from proxypal_core import __version__, app
+from proxypal_core.cli.auth import auth, vault_or_exit
 from proxypal_core.cli.settings import config as config_group
 from proxypal_core.cli.watch import watch
 from proxypal_core.daemon import files
@@ -38,6 +39,8 @@ def serve(config: str | None, host: str | None, port: int | None) -> None:
         for problem in error.problems:
             click.echo(f"  {problem}", err=True)
         sys.exit(EXIT_BAD_SETTINGS)
+    vault = vault_or_exit(settings)
+    settings = app.with_profiles(settings, vault.profiles)
     admin_key = (
         os.environ.get("PROXYPAL_ADMIN_KEY")
         or str(settings.admin_key)
@@ -50,6 +53,8 @@ def serve(config: str | None, host: str | None, port: int | None) -> None:
         secrets=app.secrets_of(settings, admin_key),
     )
     logger = structlog.get_logger("proxypal")
+    if vault.problem:
+        logger.error(vault.problem)
     for notice in (*settings.notices, *without_effect(settings)):
         logger.warning(notice)
     try:
@@ -63,5 +68,6 @@ def serve(config: str | None, host: str | None, port: int | None) -> None:
         sys.exit(error.exit_code)
 
 
+main.add_command(auth)
 main.add_command(config_group)
 main.add_command(watch)

@@ -211,7 +211,6 @@ NOT_YET: tuple[str, ...] = (
     "strict",
     "usage.capture_bodies",
     "usage.retain_days",
-    "vault.key_source",
 )
 
 

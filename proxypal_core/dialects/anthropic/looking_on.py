@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from proxypal_core.dialects.anthropic.answer import (
-    read_usage,
-)
+from proxypal_core.dialects.anthropic.answer import read_usage
 from proxypal_core.dialects.anthropic.errors import decode_failure, error_in
 from proxypal_core.dialects.base import Notice
 from proxypal_core.wire import jsonio, sse
@@ -14,7 +12,7 @@ from proxypal_core.wire.sse import Frame
 _BEGUN = Notice(begun=True)
 _DELTA = b'{"type":"content_block_delta"'
 _EMPTY_TEXTS = (b'"text":""', b'"thinking":""')
-_STILL = (b'{"type":"content_block_stop"', b'{"type": "content_block_stop"', b'{"type": "ping"')
+_STILL = (b'{"type":"content_block_stop"', b'{"type":"ping"', b'{"type": "ping"')
 
 
 def notice(frame: Frame, /) -> Notice | None:
@@ -26,9 +24,9 @@ def notice(frame: Frame, /) -> Notice | None:
     doc = jsonio.load_object(data)
     match doc.get("type") or frame.event:
         case "content_block_start":
-            return _BEGUN if _has_content(doc.get("content_block"), opening=True) else None
+            return _BEGUN if _has_content(doc.get("content_block")) else None
         case "content_block_delta":
-            return _BEGUN if _has_content(doc.get("delta"), opening=False) else None
+            return _BEGUN if _has_content(doc.get("delta")) else None
         case "message_start":
             message = doc.get("message")
             return _usage_notice(message if isinstance(message, dict) else {})
@@ -46,7 +44,7 @@ def notice(frame: Frame, /) -> Notice | None:
             return None if failure is None else Notice(failure=failure)
 
 
-def _has_content(piece: Any, *, opening: bool) -> bool:
+def _has_content(piece: Any) -> bool:
     """Whether a block's start or delta holds something; text may begin empty, all else is news."""
     if not isinstance(piece, dict):
         return False

@@ -1,0 +1,225 @@
+"""An upstream's bytes into a client's."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxypal_core.dialects import DIALECTS, TRANSLATES
+from proxypal_core.dialects.base import Encoded, Reply
+from proxypal_core.dialects.pipe import Passthrough, Translation
+from proxypal_core.hub.events import PartDelta, PartStart, ResponseStart
+from proxypal_core.hub.failure import Failure, Kind
+from proxypal_core.hub.fold import fold, unfold
+from proxypal_core.hub.messages import Request, Text, ToolCall
+from proxypal_core.wire import jsonio
+from tests.dialects.test_laws import counted, meaning, read, stream_of, told
+from tests.dialects.test_laws import frames as frames_of
+from tests.fault_server import SCENARIOS
+from tests.fault_server.transcripts import DIALECTS as SPELLINGS
+from tests.strategies import cuttings, responses
+
+every = pytest.mark.parametrize("name", DIALECTS)
+pairs = pytest.mark.parametrize(("client", "provider"), sorted(TRANSLATES))
+scenarios = st.sampled_from(sorted(SCENARIOS))
+
+
+def reply(name, model="m-1"):
+    request = Request(dialect=name, model=model, stream=True, include_usage=True)
+    return Reply(request, "id-1", 1_795_000_000)
+
+
+def passthrough(name, model="m-1", *, rename=False):
+    return Passthrough(DIALECTS[name], reply(name, model), rename=rename)
+
+
+def run(pipe, chunks):
+    return b"".join([*map(pipe.feed, chunks), pipe.close()])
+
+
+def spoken(name, scenario, model="m-1"):
+    return b"".join(SPELLINGS[name].frames(SCENARIOS[scenario], model))
+
+
+# ── same dialect ─────────────────────────────────────────────────────────────────────────────
+
+
+@every
+@given(scenario=scenarios, data=st.data())
+def test_what_goes_in_comes_out_however_it_is_cut(name, scenario, data):
+    raw = spoken(name, scenario)
+    pipe = passthrough(name)
+
+    assert run(pipe, data.draw(cuttings(raw))) == raw
+    assert pipe.seen.begun
+    assert pipe.seen.finished
+    assert pipe.seen.failure is None
+    expected = SCENARIOS[scenario]
+    assert counted(pipe.seen.usage) == (
+        expected.input_tokens,
+        expected.cached_tokens,
+        expected.output_tokens,
+    )
+
+
+@every
+@given(response=responses(), data=st.data())
+def test_any_answer_comes_out_as_it_went_in(name, response, data):
+    raw = stream_of(DIALECTS[name], unfold(response), told(DIALECTS[name], response))
+    pipe = passthrough(name)
+
+    assert run(pipe, data.draw(cuttings(raw))) == raw
+
+
+@every
+@given(scenario=scenarios, data=st.data())
+def test_only_whole_events_leave(name, scenario, data):
+    raw = spoken(name, scenario)
+    end = data.draw(st.integers(0, len(raw)))
+
+    out = passthrough(name).feed(raw[:end])
+
+    assert raw.startswith(out)
+    assert not out or out.endswith((b"\n\n", b"\r\n\r\n", b"\r\n\r"))
+
+
+@every
+@given(scenario=scenarios, data=st.data())
+def test_a_stream_without_its_end_is_never_finished(name, scenario, data):
+    frames = SPELLINGS[name].frames(SCENARIOS[scenario], "m-1")
+    enough = next(at for at in range(len(frames) + 1) if _finished(passthrough(name), frames[:at]))
+    kept = data.draw(st.integers(0, enough - 1))
+    pipe = passthrough(name)
+
+    out = run(pipe, frames[:kept])
+
+    assert pipe.seen.failure is not None
+    assert pipe.seen.failure.kind is Kind.TRUNCATED
+    tells = [n for n in map(DIALECTS[name].notice, frames_of([out])) if n and n.failure]
+    assert bool(tells) == pipe.seen.begun
+
+
+def _finished(pipe, frames):
+    run(pipe, frames)
+    return pipe.seen.finished
+
+
+@every
+@given(scenario=scenarios, data=st.data())
+def test_the_model_alone_is_renamed(name, scenario, data):
+    raw = spoken(name, scenario, "m-1")
+
+    out = run(passthrough(name, 'a/"b"', rename=True), data.draw(cuttings(raw)))
+
+    assert out == raw.replace(b'"m-1"', jsonio.dumps('a/"b"'))
+
+
+@every
+def test_an_event_that_is_no_json_breaks_a_renamed_stream_off(name):
+    model = {"gemini": "modelVersion"}.get(name, "model")
+    pipe = passthrough(name, "x", rename=True)
+
+    run(
+        pipe, [b'event: message_start\ndata: {"type":"message_start","%b":"m"\n\n' % model.encode()]
+    )
+
+    assert pipe.seen.failure is not None
+
+
+def test_a_last_event_without_its_blank_line_is_passed_on():
+    raw = spoken("openai-chat", "text")
+
+    assert run(passthrough("openai-chat"), [raw.rstrip(b"\n")]) == raw
+
+
+def test_separators_leave_escaped_for_gemini():
+    raw = 'data: {"candidates":[{"content":{"parts":[{"text":"a\u2028b"}]}}]}\r\n\r\n'.encode()
+
+    assert b"a\\u2028b" in passthrough("gemini").feed(raw)
+
+
+# ── across dialects ──────────────────────────────────────────────────────────────────────────
+
+
+def translation(client, provider, names=None):
+    encoded = Encoded(b"", names=names or {})
+    return Translation(DIALECTS[provider], DIALECTS[client], reply(client), encoded)
+
+
+@pairs
+@given(response=responses(refusals=False), data=st.data())
+def test_a_translated_stream_is_the_same_answer_however_it_is_cut(client, provider, response, data):
+    raw = stream_of(DIALECTS[provider], unfold(response), told(DIALECTS[provider], response))
+    pipe = translation(client, provider)
+
+    out = run(pipe, data.draw(cuttings(raw)))
+
+    answer = fold(read(DIALECTS[client], [out]))
+    assert meaning(answer)[:3] == meaning(response)[:3]
+    assert answer.model == "m-1"
+    assert counted(answer.usage) == counted(response.usage)
+    assert pipe.seen.finished
+    assert counted(pipe.seen.usage) == counted(response.usage)
+
+
+@pairs
+@given(scenario=scenarios, data=st.data())
+def test_cutting_does_not_show_in_a_translation(client, provider, scenario, data):
+    raw = spoken(provider, scenario)
+
+    assert run(translation(client, provider), data.draw(cuttings(raw))) == run(
+        translation(client, provider), [raw]
+    )
+
+
+@pairs
+@given(scenario=scenarios, data=st.data())
+def test_a_translated_stream_that_breaks_off_says_so(client, provider, scenario, data):
+    frames = SPELLINGS[provider].frames(SCENARIOS[scenario], "m-1")
+    enough = next(
+        at for at in range(len(frames) + 1) if _finished(translation(client, provider), frames[:at])
+    )
+    pipe = translation(client, provider)
+
+    out = run(pipe, frames[: data.draw(st.integers(0, enough - 1))])
+
+    assert pipe.seen.failure is not None
+    assert not pipe.seen.finished
+    if pipe.seen.begun:
+        assert isinstance(read(DIALECTS[client], [out])[-1], Failure)
+    else:
+        assert b"error" not in out
+
+
+@pairs
+@pytest.mark.parametrize("kind", Kind)
+def test_a_failure_in_is_a_failure_out(client, provider, kind):
+    events = [
+        ResponseStart("r", "m"),
+        PartStart(0, Text("")),
+        PartDelta(0, "begun"),
+        Failure(kind, "what happened"),
+    ]
+    raw = stream_of(DIALECTS[provider], events, reply(provider))
+    pipe = translation(client, provider)
+
+    out = run(pipe, [raw])
+
+    last = read(DIALECTS[client], [out])[-1]
+    assert isinstance(last, Failure)
+    assert "what happened" in last.message
+    assert pipe.seen.failure is not None
+
+
+@pairs
+def test_the_client_sees_its_own_tool_names(client, provider):
+    response = fold(
+        read(DIALECTS[provider], [spoken(provider, "tool")]),
+    )
+    name = SCENARIOS["tool"].calls[0].name
+    pipe = translation(client, provider, {name: "the.clients/own name"})
+    raw = stream_of(DIALECTS[provider], unfold(response), reply(provider))
+
+    out = run(pipe, [raw])
+
+    [call] = [p for p in fold(read(DIALECTS[client], [out])).parts if isinstance(p, ToolCall)]
+    assert call.name == "the.clients/own name"
