@@ -1,5 +1,7 @@
 """What is remembered of each exchange: who asked, who answered, how it went, what it took."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from proxypal_core.hub.messages import Usage
@@ -35,3 +37,18 @@ class Record(msgspec.Struct, kw_only=True):
     first_content: float = 0.0
     duration: float = 0.0
     usage: Usage = Usage()
+
+
+def summary(record: Record) -> Mapping[str, str | int | float]:
+    """*record* as one log line's worth."""
+    return {
+        "id": record.id,
+        "path": record.path,
+        "model": record.model,
+        "status": record.status,
+        "outcome": record.outcome,
+        "asked": " > ".join(f"{a.account}/{a.model}={a.outcome}" for a in record.attempts),
+        "seconds": round(record.duration, 3),
+        "tokens_in": record.usage.input_total,
+        "tokens_out": record.usage.output_total,
+    }

@@ -45,6 +45,8 @@ def _own_environment(monkeypatch, tmp_path):
         "PROXYPAL_DATA_DIR",
         "PROXYPAL_STATE_DIR",
         "PROXYPAL_ADMIN_KEY",
+        "PROXYPAL_VAULT_KEY",
+        "CREDENTIALS_DIRECTORY",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

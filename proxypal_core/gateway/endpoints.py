@@ -24,7 +24,7 @@ from proxypal_core.gateway.server import BODY_LIMIT
 from proxypal_core.gateway.surface import Access, Match, Operation
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.hub.messages import ModelInfo
-from proxypal_core.metering import Record
+from proxypal_core.metering import Record, summary
 from proxypal_core.wire import jsonio
 
 log = structlog.get_logger(__name__)
@@ -155,9 +155,8 @@ class Gateway:
             raise
         finally:
             record.duration = clock() - record.at
-            told = msgspec.to_builtins(record)
-            front.feed.publish("exchange", told)
-            log.info("exchange", **told)
+            front.feed.publish("exchange", msgspec.to_builtins(record))
+            log.info("exchange", **summary(record))
 
     async def _answer(
         self,
@@ -168,8 +167,7 @@ class Gateway:
         client: access.ClientKey | None,
     ) -> web.StreamResponse:
         try:
-            ask = await self._ask(request, match, dialect, record.id)
-            record.model, record.stream = ask.model, ask.stream
+            ask = await self._ask(request, match, dialect, record)
             _check_model(client, ask.model)
             return await Exchange(self._front.services, ask, record).run(request)
         except Refused as refused:
@@ -180,7 +178,7 @@ class Gateway:
             return answer
 
     async def _ask(
-        self, request: web.BaseRequest, match: Match, dialect: Dialect, request_id: str
+        self, request: web.BaseRequest, match: Match, dialect: Dialect, record: Record
     ) -> Ask:
         has_body = request.method == "POST"
         if has_body:
@@ -207,8 +205,9 @@ class Gateway:
                 reframe, reshape = LegacyCompletions, openai_legacy.from_chat
             case _:
                 model = model or _model_in(doc, body)
+        record.model, record.stream = model, stream
         return Ask(
-            id=request_id,
+            id=record.id,
             dialect=dialect,
             operation=match.route.upstream,
             model=model,

@@ -4,12 +4,16 @@ Secrets never pass: every line is scrubbed as text, after rendering, of the cred
 live and of whatever looks like one.
 """
 
+import io
 import logging
+import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from logging.handlers import RotatingFileHandler
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, cast
+from urllib.parse import quote
 
 import structlog
 
@@ -28,10 +32,53 @@ _SHORTEST = 6
 
 def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
     """*text* without *secrets*, and without what has the form of one."""
-    for secret in secrets:
-        if len(secret) >= _SHORTEST:
-            text = text.replace(secret, "***")
+    # The longest first: of a secret that begins with another one, the rest would stay.
+    for secret in sorted(_spellings(secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
     return _LOOKS_SECRET.sub(lambda match: (match["head"] or "") + "***", text)
+
+
+def _spellings(secrets: Iterable[str]) -> set[str]:
+    """*secrets* as they stand in texts, in JSON, in a value's repr and in URLs."""
+    return {
+        spelling
+        for secret in secrets
+        if len(secret) >= _SHORTEST
+        for spelling in (
+            secret,
+            jsonio.dumps_text(secret)[1:-1],
+            repr(secret)[1:-1],
+            quote(secret, safe=""),
+        )
+    }
+
+
+class PrivateFile(RotatingFileHandler):
+    """A rotated file that only its owner can read; one that is there keeps its mode."""
+
+    def _open(self) -> io.TextIOWrapper:
+        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        # A log line that cannot be encoded would be lost, and be printed with its secrets.
+        return cast(
+            io.TextIOWrapper,
+            os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace"),
+        )
+
+
+def _rendered(event: Mapping[str, Any], **_: Any) -> str:
+    """*event* as JSON; what JSON has no word for, as its repr."""
+    try:
+        return jsonio.dumps_text(event)
+    except TypeError:
+        return jsonio.dumps_text({name: _json_or_repr(value) for name, value in event.items()})
+
+
+def _json_or_repr(value: Any) -> Any:
+    try:
+        jsonio.dumps(value)
+    except TypeError:
+        return ascii(value)
+    return value
 
 
 def configure(
@@ -41,7 +88,11 @@ def configure(
     file: str = "",
     secrets: Iterable[str] = (),
 ) -> None:
-    """Send the log to standard error, or to *file* (rotated), once for the process."""
+    """Send the log to standard error, or to *file* (rotated), once for the process.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     live = frozenset(secrets)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -53,13 +104,14 @@ def configure(
     ]
     render: Any
     if format == "json":
-        render = structlog.processors.JSONRenderer(
-            serializer=lambda value, **_: jsonio.dumps_text(value)
-        )
+        render = structlog.processors.JSONRenderer(serializer=_rendered)
     else:
-        render = structlog.dev.ConsoleRenderer(colors=not file and sys.stderr.isatty())
+        render = structlog.dev.ConsoleRenderer(
+            colors=not file and sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # a rich one shows local variables
+        )
     handler: logging.Handler = (
-        RotatingFileHandler(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8")
+        PrivateFile(Path(file).expanduser(), maxBytes=FILE_BYTES, backupCount=FILES_KEPT)
         if file
         else logging.StreamHandler(sys.stderr)
     )

@@ -71,22 +71,22 @@ class DemoTransport:
         path = urlsplit(call.url).path
         dialect = DIALECTS[path.split("/")[1]]
         try:
-            return self._answer(dialect, path, jsonio.load_object(call.body))
+            return self._answer(dialect, path, call.body)
         except jsonio.Malformed as error:
             return self._failure(dialect, Failure(Kind.INVALID, str(error), param=error.path))
         except Refused as refused:
             return self._failure(dialect, refused.failure)
 
-    def _answer(self, dialect: Dialect, path: str, doc: jsonio.JsonObject) -> Reply:
+    def _answer(self, dialect: Dialect, path: str, body: bytes) -> Reply:
+        if not _generates(path) and not _counts(path):
+            raise Refused(Failure(Kind.NO_ROUTE, "the demo provider only generates text"))
+        doc = jsonio.load_object(body)
         model, stream = dialect.peek(doc)
         if not model:  # Gemini says it in the path
             name, _, method = unquote(path).rpartition("/models/")[2].rpartition(":")
             model, stream = name, method == "streamGenerateContent"
-        counted = path.endswith(("count_tokens", "input_tokens", ":countTokens"))
-        if not counted and not _generates(path):
-            raise Refused(Failure(Kind.NO_ROUTE, "the demo provider only generates text"))
         request = dialect.decode_request(doc, model=model, stream=stream)
-        if counted:
+        if _counts(path):
             return _json(200, jsonio.dumps(_count(path, _prompt_tokens(request))))
         behaviour = _behaviour(request)
         if behaviour == "fail-429":
@@ -170,6 +170,10 @@ def _by_word(event: Event) -> Sequence[Event]:
 
 def _generates(path: str) -> bool:
     return path.endswith(("/messages", "/chat/completions", "/responses", "enerateContent"))
+
+
+def _counts(path: str) -> bool:
+    return path.endswith(("count_tokens", "input_tokens", ":countTokens"))
 
 
 def _behaviour(request: Request) -> str:
@@ -270,19 +274,26 @@ def _count(path: str, tokens: int) -> jsonio.JsonObject:
     return {"input_tokens": tokens}
 
 
-def _sample(schema: Mapping[str, Any]) -> Any:
-    """A small value that *schema* allows, as far as its types tell."""
+def _sample(schema: Any) -> Any:
+    """A small value that *schema* allows, as far as its types tell. Clients send all kinds of
+    things as schemas, so whatever is not understood is passed over.
+    """
+    if not isinstance(schema, Mapping):
+        return "demo"
     if "const" in schema:
         return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][0]
+    if choices := _list(schema, "enum"):
+        return choices[0]
+    if alternatives := _list(schema, "anyOf") or _list(schema, "oneOf"):
+        return _sample(alternatives[0])
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = next((k for k in kind if k != "null"), "null") if isinstance(kind, list) else kind
-    match str(kind).lower():
+    match str(kind).lower():  # Gemini's are upper case
         case "object":
-            properties = schema.get("properties") or {}
-            required = schema.get("required") or []
-            return {name: _sample(properties.get(name) or {}) for name in required}
+            properties = schema.get("properties")
+            known = properties if isinstance(properties, Mapping) else {}
+            names = [name for name in _list(schema, "required") if isinstance(name, str)]
+            return {name: _sample(known.get(name)) for name in names}
         case "array":
             return []
         case "integer" | "number":
@@ -293,3 +304,8 @@ def _sample(schema: Mapping[str, Any]) -> Any:
             return None
         case _:
             return "demo"
+
+
+def _list(schema: Mapping[str, Any], key: str) -> list[Any]:
+    value = schema.get(key)
+    return value if isinstance(value, list) else []

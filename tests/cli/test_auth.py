@@ -13,7 +13,6 @@ from proxypal_core.cli import main as program
 from proxypal_core.cli.main import main
 from proxypal_core.settings.parse import parse
 from proxypal_core.settings.schema import SecretText
-from proxypal_core.store.vault import Vault
 from proxypal_core.wire import jsonio
 
 KEY = "sk-CANARY-0123456789-abcdefghijkl-WXYZ"
@@ -153,8 +152,10 @@ def test_on_a_terminal_the_key_is_asked_for_and_not_shown(home, monkeypatch):
 
     monkeypatch.setattr(click, "prompt", prompt)
     monkeypatch.setattr(module.sys, "stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    for name in ("PROXYPAL_CONFIG", "PROXYPAL_DATA_DIR", "PROXYPAL_STATE_DIR"):
+        monkeypatch.setenv(name, home.environment[name])
+
     with pytest.raises(SystemExit) as ended:  # CliRunner would put its own stdin in place
-        monkeypatch.setattr(os, "environ", {name: v for name, v in home.environment.items() if v})
         main(["auth", "add-key", "openai"])
 
     assert ended.value.code == 0

@@ -171,3 +171,12 @@ def test_a_key_is_not_shown():
         assert repr(RAW) not in text
     assert key.id.hex() not in RAW.hex()
     assert key.id != MasterKey(OTHER, "a test").id
+
+
+@pytest.mark.parametrize("content", [b"\xff" * 32, b"short"])
+def test_a_broken_credential_is_refused_and_not_passed_over(tmp_path, credentials, content):
+    source(tmp_path).read_or_make()
+    (tmp_path / "credentials" / CREDENTIAL).write_bytes(content)
+
+    with pytest.raises(KeyUnusable, match=CREDENTIAL):
+        source(tmp_path, CREDENTIALS_DIRECTORY=credentials).read_or_make()

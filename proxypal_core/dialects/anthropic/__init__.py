@@ -1,14 +1,14 @@
 """Anthropic Messages."""
 
 from proxypal_core.dialects.anthropic.answer import decode_response, encode_response, notice_whole
-from proxypal_core.dialects.anthropic.content import NAME
+from proxypal_core.dialects.anthropic.content_decode import NAME
 from proxypal_core.dialects.anthropic.errors import decode_failure, encode_failure
 from proxypal_core.dialects.anthropic.lists import encode_model, encode_models
-from proxypal_core.dialects.anthropic.looking_on import canonical, notice
-from proxypal_core.dialects.anthropic.request_decoding import decode_request, peek
-from proxypal_core.dialects.anthropic.request_encoding import encode_request
-from proxypal_core.dialects.anthropic.stream_decoding import decoder
-from proxypal_core.dialects.anthropic.stream_encoding import HEARTBEAT, encoder
+from proxypal_core.dialects.anthropic.notices import canonical, notice
+from proxypal_core.dialects.anthropic.request_decode import decode_request, peek
+from proxypal_core.dialects.anthropic.request_encode import encode_request
+from proxypal_core.dialects.anthropic.stream_decode import decoder
+from proxypal_core.dialects.anthropic.stream_encode import HEARTBEAT, encoder
 
 MODEL_PATHS = (("model",), ("message", "model"))
 

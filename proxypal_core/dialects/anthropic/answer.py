@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from proxypal_core.dialects.anthropic.blocks import is_citation, redacted, signature, tool_input
-from proxypal_core.dialects.anthropic.content import NAME, read_block
+from proxypal_core.dialects.anthropic.content_encode import is_citation, redacted, signature, tool_input
+from proxypal_core.dialects.anthropic.content_decode import NAME, read_block
 from proxypal_core.dialects.anthropic.errors import error_in
 from proxypal_core.dialects.base import Notice, Reply
 from proxypal_core.hub.failure import Refused

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from proxypal_core.dialects import turns
-from proxypal_core.dialects.anthropic.blocks import is_citation, redacted, signature
-from proxypal_core.dialects.anthropic.content import NAME
+from proxypal_core.dialects.anthropic.content_encode import is_citation, redacted, signature
+from proxypal_core.dialects.anthropic.content_decode import NAME
 from proxypal_core.hub.messages import (
     Audio,
     File,

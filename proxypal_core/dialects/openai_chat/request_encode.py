@@ -12,7 +12,7 @@ import msgspec
 
 from proxypal_core.dialects import effort, tools, turns
 from proxypal_core.dialects.base import Encoded
-from proxypal_core.dialects.openai_chat.content import encode_content, encode_mark, encode_part
+from proxypal_core.dialects.openai_chat.content_encode import encode_content, encode_mark, encode_part
 from proxypal_core.dialects.openai_chat.words import (
     NAME,
     is_openai,

@@ -10,10 +10,10 @@ from proxypal_core.dialects.openai_responses.answer import (
     notice_whole,
 )
 from proxypal_core.dialects.openai_responses.errors import decode_failure, encode_failure
-from proxypal_core.dialects.openai_responses.request_decoding import decode_request, peek
-from proxypal_core.dialects.openai_responses.request_encoding import encode_request
-from proxypal_core.dialects.openai_responses.stream_decoding import ResponsesDecoder
-from proxypal_core.dialects.openai_responses.stream_encoding import ResponsesEncoder
+from proxypal_core.dialects.openai_responses.request_decode import decode_request, peek
+from proxypal_core.dialects.openai_responses.request_encode import encode_request
+from proxypal_core.dialects.openai_responses.stream_decode import ResponsesDecoder
+from proxypal_core.dialects.openai_responses.stream_encode import ResponsesEncoder
 from proxypal_core.dialects.openai_responses.words import NAME
 
 __all__ = [

@@ -17,12 +17,12 @@ from proxypal_core.dialects.openai_responses.items import (
     write_status,
     write_usage,
 )
-from proxypal_core.dialects.openai_responses.request_decoding import (
+from proxypal_core.dialects.openai_responses.request_decode import (
     call_part,
     content,
     reasoning_part,
 )
-from proxypal_core.dialects.openai_responses.request_encoding import (
+from proxypal_core.dialects.openai_responses.request_encode import (
     reasoning_words,
     text_format,
     tool_choice,

@@ -9,8 +9,8 @@ from proxypal_core.dialects.anthropic.answer import (
     stop_fields,
     usage_fields,
 )
-from proxypal_core.dialects.anthropic.blocks import is_citation
-from proxypal_core.dialects.anthropic.content import NAME, VENDOR
+from proxypal_core.dialects.anthropic.content_encode import is_citation
+from proxypal_core.dialects.anthropic.content_decode import NAME, VENDOR
 from proxypal_core.dialects.anthropic.errors import error_document
 from proxypal_core.dialects.base import Reply
 from proxypal_core.hub.events import (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxypal_core.dialects import media, tools
-from proxypal_core.dialects.anthropic.content import NAME, VENDOR
+from proxypal_core.dialects.anthropic.content_decode import NAME, VENDOR
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
     Audio,

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from proxypal_core.dialects import effort, tools
-from proxypal_core.dialects.anthropic.blocks import block, cache_control, flat_name
-from proxypal_core.dialects.anthropic.content import NAME
+from proxypal_core.dialects.anthropic.content_encode import block, cache_control, flat_name
+from proxypal_core.dialects.anthropic.content_decode import NAME
 from proxypal_core.dialects.anthropic.history import history, thought_is_missing
-from proxypal_core.dialects.anthropic.models import DEFAULT_LIMIT, Traits, traits
+from proxypal_core.dialects.anthropic.traits import DEFAULT_LIMIT, Traits, traits
 from proxypal_core.dialects.anthropic.schema import closed, input_schema
 from proxypal_core.dialects.base import Encoded
 from proxypal_core.hub.failure import invalid

@@ -5,7 +5,7 @@ from itertools import takewhile
 from typing import Any, cast
 
 from proxypal_core.dialects import effort
-from proxypal_core.dialects.anthropic.content import (
+from proxypal_core.dialects.anthropic.content_decode import (
     NAME,
     cache_mark,
     read_content,

@@ -7,7 +7,7 @@ from typing import Any
 
 from proxypal_core.dialects import effort, tools, turns
 from proxypal_core.dialects.base import Encoded
-from proxypal_core.dialects.openai_responses.content_encoding import write_part
+from proxypal_core.dialects.openai_responses.content_encode import write_part
 from proxypal_core.dialects.openai_responses.words import NAME, ORIGIN
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (

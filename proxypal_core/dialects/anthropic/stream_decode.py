@@ -12,7 +12,7 @@ from proxypal_core.dialects.anthropic.answer import (
     read_usage,
     refusal,
 )
-from proxypal_core.dialects.anthropic.content import NAME, VENDOR
+from proxypal_core.dialects.anthropic.content_decode import NAME, VENDOR
 from proxypal_core.dialects.anthropic.errors import decode_failure, error_in
 from proxypal_core.hub.events import (
     Event,
