@@ -1,10 +1,11 @@
 """The composition root: settings in, running parts out. The only place that knows every room."""
 
+import hmac
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -12,10 +13,11 @@ from proxypal_core import __version__, routing
 from proxypal_core.accounts.account import Account, Secret
 from proxypal_core.accounts.pool import Pool
 from proxypal_core.accounts.verdict import Ladders
+from proxypal_core.dialects.carry import Carrier
 from proxypal_core.gateway import access
 from proxypal_core.gateway.endpoints import Front, Gateway
-from proxypal_core.gateway.exchange import Services, Timeouts
 from proxypal_core.gateway.feed import Feed
+from proxypal_core.gateway.prepare import Services, Timeouts
 from proxypal_core.providers.catalog import find
 from proxypal_core.providers.provider import Provider
 from proxypal_core.settings import schema
@@ -70,6 +72,9 @@ async def gateway(
                 heartbeat=settings.streaming.heartbeat,
             ),
             attempts=settings.routing.max_attempts,
+            strict=settings.strict,
+            carrier=Carrier(hmac.digest(admin_key.encode(), b"carried reasoning", "sha256")),
+            silent_on_usage=set(),
             clock=clock.now,
             proxy_for=lambda account, url: proxy_for(account, url, settings.network),
             agent=USER_AGENT,
@@ -201,6 +206,13 @@ def proxy_for(account: Account, url: str, network: Network) -> str:
 
 def secrets_of(settings: Settings, admin_key: str) -> frozenset[str]:
     """Every secret that is live, for the log to leave out."""
-    found = {str(row.api_key) for row in settings.accounts}
-    found |= {str(row.key) for row in settings.client_keys}
-    return frozenset(found | {admin_key, str(settings.state.url)})
+    found = {admin_key, settings.state.url}
+    found |= {row.api_key for row in settings.accounts}
+    found |= {row.key for row in settings.client_keys}
+    found |= {value for row in settings.accounts for value in row.headers.values()}
+    found |= {value for row in settings.providers for value in row.headers.values()}
+    proxies = [settings.network.proxy, *(row.proxy for row in settings.accounts)]
+    for url in (settings.state.url, *proxies):
+        password = urlsplit(url).password or ""
+        found |= {password, unquote(password)}
+    return frozenset(str(secret) for secret in found if secret)

@@ -16,8 +16,9 @@ class SelfSigned(NamedTuple):
     key: str
 
 
-def self_signed(folder):
+def self_signed(folder, password=b""):
     """Make one in *folder*; it is valid for a long time, so that no test depends on the date."""
+    sealed = serialization.BestAvailableEncryption(password) if password else None
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test")])
     names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]
@@ -39,7 +40,7 @@ def self_signed(folder):
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
+            sealed or serialization.NoEncryption(),
         )
     )
     return files

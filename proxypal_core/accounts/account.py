@@ -48,10 +48,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
 
     def serves(self, model: str) -> bool:
-        """Whether *model*, the provider's own name, may be asked of this account."""
+        """Whether *model*, the provider's own name, may be asked of this account; empty where a
+        request is about no model.
+        """
         if matches(model, self.excluded_models):
             return False
-        return not self.models or matches(model, self.models)
+        return not self.models or not model or matches(model, self.models)
 
 
 def matches(model: str, patterns: Iterable[str]) -> bool:

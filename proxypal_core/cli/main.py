@@ -2,21 +2,24 @@
 
 import os
 import sys
+from typing import NoReturn
 
 import click
 import structlog
 
 from proxypal_core import __version__, app
 from proxypal_core.cli.auth import auth, vault_or_exit
+from proxypal_core.cli.loading import EXIT_BAD_SETTINGS, settings_or_exit
 from proxypal_core.cli.settings import config as config_group
 from proxypal_core.cli.watch import watch
 from proxypal_core.daemon import files
 from proxypal_core.daemon.run import CannotListen, banner, run
-from proxypal_core.settings.parse import SettingsError, without_effect
+from proxypal_core.settings.parse import without_effect
+from proxypal_core.settings.schema import Settings
 from proxypal_core.store import admin_key as admin_keys
 from proxypal_core.telemetry import log
 
-EXIT_BAD_SETTINGS = 78
+EXIT_FAILED = 1
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,41 +34,62 @@ def main() -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port, instead of listen.port.")
 def serve(config: str | None, host: str | None, port: int | None) -> None:
     """Run the daemon in the foreground."""
-    path = files.config_path(config, os.environ)
-    try:
-        settings = files.load_settings(path, os.environ, listen=files.Listen(host, port))
-    except SettingsError as error:
-        click.echo(f"The settings are not valid: {path}", err=True)
-        for problem in error.problems:
-            click.echo(f"  {problem}", err=True)
-        sys.exit(EXIT_BAD_SETTINGS)
+    settings = settings_or_exit(config, files.Listen(host, port))
     vault = vault_or_exit(settings)
     settings = app.with_profiles(settings, vault.profiles)
-    admin_key = (
-        os.environ.get("PROXYPAL_ADMIN_KEY")
-        or str(settings.admin_key)
-        or admin_keys.read_or_make(files.state_dir(os.environ))
-    )
-    log.configure(
-        level=settings.logging.level,
-        format=settings.logging.format,
-        file=settings.logging.file,
-        secrets=app.secrets_of(settings, admin_key),
-    )
+    admin_key = _admin_key(settings)
+    _open_log(settings, admin_key)
     logger = structlog.get_logger("proxypal")
     if vault.problem:
         logger.error(vault.problem)
     for notice in (*settings.notices, *without_effect(settings)):
         logger.warning(notice)
+    path = files.config_path(config, os.environ)
+    file = path if path.exists() else None
     try:
         run(
             settings,
             admin_key=admin_key,
-            ready=lambda url: click.echo(banner(url, settings, path), err=True),
+            ready=lambda url: click.echo(banner(url, settings, file), err=True),
         )
     except CannotListen as error:
-        click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+
+
+def _admin_key(settings: Settings) -> str:
+    """The key of the management API, made at the first start."""
+    given = os.environ.get("PROXYPAL_ADMIN_KEY") or str(settings.admin_key)
+    if given:
+        return given
+    folder = files.state_dir(os.environ)
+    try:
+        return admin_keys.read_or_make(folder)
+    except OSError as error:
+        _fail(
+            f"The admin key cannot be kept in {folder}: {error.strerror or error}. Name another"
+            " folder with PROXYPAL_STATE_DIR, or set admin_key.",
+            EXIT_FAILED,
+        )
+
+
+def _open_log(settings: Settings, admin_key: str) -> None:
+    try:
+        log.configure(
+            level=settings.logging.level,
+            format=settings.logging.format,
+            file=settings.logging.file,
+            secrets=app.secrets_of(settings, admin_key),
+        )
+    except OSError as error:
+        _fail(
+            f"logging.file: cannot write {settings.logging.file}: {error.strerror or error}",
+            EXIT_BAD_SETTINGS,
+        )
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)
 
 
 main.add_command(auth)

@@ -14,9 +14,11 @@ from aiohttp import web
 
 from proxypal_core import __version__, app
 from proxypal_core.gateway.server import server
-from proxypal_core.settings.schema import Settings
+from proxypal_core.settings.schema import Listen, Settings, Tls
 
+EXIT_FAILED = 1
 EXIT_ALREADY_RUNNING = 75
+EXIT_BAD_SETTINGS = 78
 DRAIN = 30.0
 """Seconds that running answers may still take when the daemon is told to stop."""
 
@@ -24,7 +26,9 @@ log = structlog.get_logger(__name__)
 
 
 class CannotListen(Exception):
-    """The address could not be taken; ``exit_code`` is 75 when it is our own daemon's."""
+    """The address could not be taken; ``exit_code`` is 75 when it is our own daemon's, 78 when the
+    settings are to blame.
+    """
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -48,23 +52,22 @@ async def serve(
     """Serve until *stop* is set, or a signal comes when it is None.
 
     Raises:
-        CannotListen: the address is taken.
+        CannotListen: the address is taken, or the certificate cannot be used.
     """
     stopped = stop or _stop_on_signals()
     listen = settings.listen
+    tls = _tls(listen.tls)
     async with app.gateway(settings, admin_key=admin_key, clock=clock) as handler:
         runner = web.ServerRunner(server(handler), shutdown_timeout=DRAIN)
         await runner.setup()
-        tls = _tls(listen.tls.cert, listen.tls.key)
         try:
             site = web.TCPSite(runner, listen.host, listen.port, ssl_context=tls)
             await site.start()
         except OSError as error:
             await runner.cleanup()
-            raise await _cannot_listen(listen.host, listen.port, error) from None
+            raise await _cannot_listen(listen, error) from None
         host, port = runner.addresses[0][:2]
-        shown = f"[{host}]" if ":" in host else host
-        ready(f"{'https' if tls else 'http'}://{shown}:{port}")
+        ready(_url(host, port, tls=tls is not None))
         try:
             await stopped.wait()
         finally:
@@ -83,33 +86,59 @@ def _stop_on_signals() -> asyncio.Event:
     return stopped
 
 
-def _tls(cert: str, key: str) -> ssl.SSLContext | None:
-    if not cert:
+def reachable(listen: Listen) -> str:
+    """The base URL at which this machine's own programs find a daemon that listens on *listen*."""
+    host = _ALL_INTERFACES.get(listen.host, listen.host)
+    return _url(host, listen.port, tls=bool(listen.tls.cert))
+
+
+_ALL_INTERFACES = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def _url(host: str, port: int, *, tls: bool) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{shown}:{port}"
+
+
+def _tls(tls: Tls) -> ssl.SSLContext | None:
+    if not tls.cert:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(Path(cert).expanduser(), Path(key).expanduser() if key else None)
+    cert, key = Path(tls.cert).expanduser(), Path(tls.key).expanduser()
+    try:
+        # With a password, even an empty one, OpenSSL does not ask for it on the terminal.
+        context.load_cert_chain(cert, key, password="")
+    except OSError as error:
+        reason = error.strerror or error
+        raise CannotListen(
+            f"listen.tls: {cert} with the key {key} cannot be used: {reason}", EXIT_BAD_SETTINGS
+        ) from None
     return context
 
 
-async def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+async def _cannot_listen(listen: Listen, error: OSError) -> CannotListen:
+    host, port = listen.host, listen.port
     if error.errno != errno.EADDRINUSE:
-        return CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}", 1)
-    if await _is_proxypal(host, port):
+        reason = error.strerror or error
+        return CannotListen(f"cannot listen on {host}:{port}: {reason}", EXIT_FAILED)
+    if await _is_proxypal(listen):
         return CannotListen(
             f"proxypal already runs on {host}:{port}. Stop it first, or choose another --port.",
             EXIT_ALREADY_RUNNING,
         )
     return CannotListen(
-        f"port {port} on {host} is taken by another program. Stop it, or choose another --port.", 1
+        f"port {port} on {host} is taken by another program. Stop it, or choose another --port.",
+        EXIT_FAILED,
     )
 
 
-async def _is_proxypal(host: str, port: int) -> bool:
+async def _is_proxypal(listen: Listen) -> bool:
     timeout = aiohttp.ClientTimeout(total=2)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"http://{host}:{port}/health", allow_redirects=False) as answer,
+            # Only its name is asked for, so it does not matter whose certificate it shows.
+            session.get(f"{reachable(listen)}/health", allow_redirects=False, ssl=False) as answer,
         ):
             return '"proxypal"' in await answer.text()
     except (aiohttp.ClientError, OSError, TimeoutError, UnicodeDecodeError):

@@ -8,6 +8,3 @@ from proxypal_core.dialects.base import Dialect
 _ALL: tuple[Dialect, ...] = (openai_chat, openai_responses, anthropic, gemini)
 
 DIALECTS: Mapping[str, Dialect] = {dialect.NAME: dialect for dialect in _ALL}
-
-TRANSLATES = frozenset({("openai-chat", "anthropic"), ("anthropic", "openai-chat")})
-"""Pairs (client, provider) whose translation is complete; every other is refused as not there."""

@@ -54,6 +54,16 @@ class Reply(msgspec.Struct, frozen=True):
     created: int
 
 
+def always_told(body: bytes, doc: JsonObject, /) -> bytes | None:
+    """``with_usage`` of a dialect whose streams always tell their usage."""
+    return None
+
+
+def nothing_asked(raw: bytes, /) -> bytes:
+    """``without_usage`` of such a dialect."""
+    return raw
+
+
 class Decoder(Protocol):
     """Reads an upstream's stream. Keeps the grammar of ``hub.events`` whatever arrives."""
 
@@ -137,6 +147,29 @@ class Dialect(Protocol):
 
     def canonical(self, raw: bytes, /) -> bytes:
         """A raw event made safe for this dialect's clients; *raw* itself wherever it already is."""
+        ...
+
+    # what we ask for besides
+    def with_usage(self, body: bytes, doc: JsonObject, /) -> bytes | None:
+        """*body*, a request for a stream, so that the stream will tell its usage; None where it
+        does so anyhow.
+        """
+        ...
+
+    def without_usage(self, raw: bytes, /) -> bytes:
+        """A raw event as it would be had ``with_usage`` not asked; empty when it would not be."""
+        ...
+
+    # counting tokens
+    def encode_count(self, request: Request, /) -> bytes | None:
+        """The body that asks an upstream how many tokens *request* has; None where no upstream of
+        this dialect counts.
+        """
+        ...
+
+    def decode_count(self, doc: JsonObject, /) -> int: ...
+    def count_reply(self, tokens: int, /) -> bytes:
+        """The answer to a client that asked how many."""
         ...
 
     # failures

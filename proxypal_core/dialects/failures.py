@@ -1,8 +1,10 @@
 """What an upstream's error answer means, as far as all dialects agree: body before status."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import msgspec
 
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.wire import jsonio
@@ -51,6 +53,15 @@ _RETRY_TEXT = re.compile(
     re.IGNORECASE,
 )
 _MESSAGE_LIMIT = 2048
+
+TRUNCATED = Failure(Kind.TRUNCATED, "the provider's answer ended before it was complete")
+
+
+def broken_event(error: jsonio.Malformed) -> Failure:
+    return Failure(Kind.BAD_REPLY, f"the provider sent a broken event: {error}")
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────
 
 
 def kind_of(status: int, text: str) -> Kind:
@@ -129,6 +140,58 @@ def _plain_text(text: str) -> str:
     return " ".join(bare.split())[:200]
 
 
-def credential_text(failure: Failure) -> str:
-    """What a client is told when the provider refused *our* credential: never its own 401."""
-    return f"the provider refused this account: {failure.message}"
+_BY_PHRASE = frozenset({Kind.CONTEXT, Kind.BILLING})
+
+
+def named(
+    failure: Failure, words: Iterable[Any], kinds: Mapping[str, Kind], vague: Mapping[str, Kind]
+) -> Failure:
+    """*failure* of the kind that *words*, its code or type, tell.
+
+    What the message told goes before *kinds*; *vague* words speak only where nothing else does.
+    """
+    if failure.kind in _BY_PHRASE:
+        return failure
+    known = [word for word in words if isinstance(word, str)]
+    told = [kinds[word] for word in known if word in kinds]
+    if failure.status < 400 and failure.kind is Kind.SERVER:
+        told += [vague[word] for word in known if word in vague]
+    return msgspec.structs.replace(failure, kind=told[0]) if told else failure
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────
+
+OF_CREDENTIALS = frozenset({Kind.AUTH, Kind.FORBIDDEN})
+
+
+def client_text(failure: Failure) -> str:
+    """What a client is told: when the provider refused *our* credential, that it was ours."""
+    if failure.kind in OF_CREDENTIALS:
+        return f"the provider refused this account: {failure.message}"
+    return failure.message
+
+
+# OpenAI: "maximum context length is 20 tokens. However, your messages resulted in 21 tokens" (or
+# "you requested about 21"). Anthropic: "prompt is too long: 21 tokens > 20 maximum". Gemini: "input
+# token count (21) exceeds the maximum number of tokens allowed (20)".
+_LIMIT = re.compile(
+    r"maximum context length is (\d+)|maximum number of tokens allowed \(?(\d+)|> (\d+) maximum",
+    re.IGNORECASE,
+)
+_SENT = re.compile(
+    r"resulted in (\d+)|requested (?:about )?(\d+)|token count \(?(\d+)|too long: (\d+) tokens",
+    re.IGNORECASE,
+)
+
+
+_NUMBER = re.compile(r"\d{4,}")
+
+
+def token_counts(message: str) -> tuple[int, int] | None:
+    """The tokens sent and the most there may be, in any vendor's words for too long a prompt."""
+    sent, limit = _SENT.search(message), _LIMIT.search(message)
+    if sent and limit and sent.lastindex and limit.lastindex:
+        return int(sent[sent.lastindex]), int(limit[limit.lastindex])
+    # In other words, too, the greater of two numbers is what was sent.
+    numbers = sorted(map(int, _NUMBER.findall(message)))
+    return (numbers[1], numbers[0]) if len(numbers) == 2 else None

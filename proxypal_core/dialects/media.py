@@ -1,7 +1,9 @@
 """Inline media: data URLs, base64 alphabets, and what the bytes really are."""
 
+import base64
 import re
 
+from proxypal_core.hub.failure import Refused, invalid
 from proxypal_core.hub.messages import Base64
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),(.*)", re.DOTALL)
@@ -23,6 +25,13 @@ def parse_data_url(url: str) -> Base64 | None:
     if match is None or ";base64" not in match[2].lower():
         return None
     return inline(match[1], match[3])
+
+
+def need_data_url(url: str, path: str) -> Base64:
+    source = parse_data_url(url)
+    if source is None:
+        raise invalid(f"{path}: must be an http(s) URL or a base64 data URL", param=path)
+    return source
 
 
 def inline(mime: str, data: str) -> Base64:
@@ -50,3 +59,23 @@ def true_mime(source: Base64) -> str:
                 break  # RIFF is also audio/wav
             return mime
     return source.mime
+
+
+# ── documents, and what cannot be sent ───────────────────────────────────────────────────────
+
+
+def titled(name: str, text: str) -> str:
+    """A document given as text, for those who know no documents."""
+    return f"{name}\n{text}" if name else text
+
+
+def decoded_text(source: Base64) -> str:
+    try:
+        return base64.b64decode(source.data, validate=True).decode("utf-8", "replace")
+    except ValueError:
+        raise invalid(f"a file of type {source.mime} is not valid base64") from None
+
+
+def stored_elsewhere(what: str) -> Refused:
+    """The refusal of *what*, "an image" say, that only another vendor has."""
+    return invalid(f"{what} stored at one provider cannot be used at another: send it")

@@ -5,12 +5,14 @@ What it has seen stands in ``seen``; whether an answer may still be moved elsewh
 or must be broken off is read there.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
 
+from proxypal_core.dialects import failures
 from proxypal_core.dialects.base import Dialect, Encoded, Notice, Reply
+from proxypal_core.dialects.carry import Outgoing
 from proxypal_core.hub.events import (
     Event,
     Finish,
@@ -20,7 +22,8 @@ from proxypal_core.hub.events import (
     UsageReport,
 )
 from proxypal_core.hub.failure import Failure, Kind
-from proxypal_core.hub.messages import ToolCall, Usage
+from proxypal_core.hub.fold import fold, unfold
+from proxypal_core.hub.messages import Response, ToolCall, Usage
 from proxypal_core.wire import jsonio, sse
 
 
@@ -75,12 +78,23 @@ class Pipe(Protocol):
 
 
 class Passthrough:
-    """Both sides speak *dialect*. Law: what goes in comes out, however it is cut."""
+    """Both sides speak *dialect*. Law: what goes in comes out, however it is cut.
 
-    def __init__(self, dialect: Dialect, reply: Reply, *, rename: bool) -> None:
+    *rename* puts the client's name for the model in; *revise* takes out what only we asked for.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        reply: Reply,
+        *,
+        rename: bool,
+        revise: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         self.seen = Seen()
         self._dialect = dialect
         self._reply = reply
+        self._revise = revise
         self._rename: Callable[[bytes], bytes] | None = self._renamed if rename else None
         self._splitter = sse.Splitter()
 
@@ -88,7 +102,7 @@ class Passthrough:
         try:
             raws = self._splitter.feed(data)
         except sse.EventTooLong as error:
-            return self._broken(str(error))
+            return self._broken(Failure(Kind.TRUNCATED, str(error)))
         return b"".join([self._pass(raw) for raw in raws])
 
     def close(self) -> bytes:
@@ -99,7 +113,7 @@ class Passthrough:
             # Some servers leave out the last blank line.
             out = self._pass(rest) + b"\n\n"
         if not self.seen.finished and self.seen.failure is None:
-            return out + self._broken("the provider's answer ended before it was complete")
+            return out + self._broken(failures.TRUNCATED)
         return out
 
     def fail(self, failure: Failure, /) -> bytes:
@@ -115,9 +129,11 @@ class Passthrough:
                 if self._rename is not None:
                     raw = self._rename(raw)
             except jsonio.Malformed as error:
-                return self._broken(f"the provider sent a broken event: {error}", Kind.BAD_REPLY)
+                return self._broken(failures.broken_event(error))
             if notice is not None:
                 self.seen.add(notice)
+            if self._revise is not None:
+                raw = self._revise(raw)
         return self._dialect.canonical(raw)
 
     def _renamed(self, raw: bytes) -> bytes:
@@ -131,18 +147,26 @@ class Passthrough:
                 raw = raw[:start] + changed + raw[end:]
         return raw
 
-    def _broken(self, message: str, kind: Kind = Kind.TRUNCATED) -> bytes:
+    def _broken(self, failure: Failure) -> bytes:
         if self.seen.failure is not None:
             return b""
-        self.seen.failure = Failure(kind, message)
+        self.seen.failure = failure
         return self.fail(self.seen.failure) if self.seen.begun else b""
 
 
 class Translation:
     """The upstream speaks *source*, the client *target*."""
 
-    def __init__(self, source: Dialect, target: Dialect, reply: Reply, encoded: Encoded) -> None:
+    def __init__(
+        self,
+        source: Dialect,
+        target: Dialect,
+        reply: Reply,
+        encoded: Encoded,
+        carrying: Outgoing,
+    ) -> None:
         self.seen = Seen()
+        self._carrying = carrying
         self._decoder = source.decoder()
         self._encoder = target.encoder(reply)
         self._names = encoded.names
@@ -167,15 +191,18 @@ class Translation:
         return b"" if frame is None else self._tell(self._decoder.read(frame))
 
     def _tell(self, events: Iterable[Event]) -> bytes:
-        return b"".join([self._write(event) for event in events])
+        return b"".join(
+            [
+                self._write(own_name(passed, self._names))
+                for event in events
+                for passed in self._carrying.pass_on(event)
+            ]
+        )
 
     def _write(self, event: Event) -> bytes:
         if self.seen.finished or self.seen.failure is not None:
             return b""
         match event:
-            case PartStart(at=at, part=ToolCall(name=name) as call) if name in self._names:
-                self.seen.begun = True
-                event = PartStart(at, msgspec.structs.replace(call, name=self._names[name]))
             case PartStart() | PartDelta() | PartBlob():
                 self.seen.begun = True
             case UsageReport(usage=usage):
@@ -189,6 +216,24 @@ class Translation:
             case _:
                 pass
         return self._encoder.write(event)
+
+
+def translated(response: Response, encoded: Encoded, carrying: Outgoing) -> Response:
+    """A whole answer as ``Translation`` would stream it."""
+    return fold(
+        own_name(passed, encoded.names)
+        for event in unfold(response)
+        for passed in carrying.pass_on(event)
+    )
+
+
+def own_name(event: Event, names: Mapping[str, str]) -> Event:
+    """*event* with the client's own name for the tool that it calls."""
+    match event:
+        case PartStart(at=at, part=ToolCall(name=name) as call) if name in names:
+            return PartStart(at, msgspec.structs.replace(call, name=names[name]))
+        case _:
+            return event
 
 
 def _whole(data: bytes) -> bool:

@@ -6,15 +6,39 @@ vendors' prompt caches, which are caches of prefixes, never hit.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from proxypal_core.hub.messages import Tool
+from proxypal_core.hub.messages import Request, Tool, ToolCall, Turn
 from proxypal_core.wire import jsonio
 
 _NOT_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+
+# ── names ────────────────────────────────────────────────────────────────────────────────────
+
+
+def flat_name(tool: Tool | ToolCall) -> str:
+    """The one name of *tool*, or of the tool that is called, where there are no namespaces."""
+    return f"{tool.namespace}__{tool.name}" if tool.namespace else tool.name
+
+
+def calls(turns: Iterable[Turn]) -> Iterator[ToolCall]:
+    return (part for turn in turns for part in turn.parts if isinstance(part, ToolCall))
+
+
+def flat_names(request: Request) -> Iterator[str]:
+    """The flat names of the tools that *request* declares or that were called in it."""
+    yield from map(flat_name, request.tools)
+    yield from map(flat_name, calls(request.turns))
+
+
+def chosen_names(request: Request) -> list[str]:
+    """The flat names of the tools to which the choice is narrowed."""
+    flat = {tool.name: flat_name(tool) for tool in request.tools}
+    choice = request.tool_choice
+    return [flat.get(name, name) for name in choice.names] if choice else []
 
 
 def target_names(names: Iterable[str], *, limit: int = 64) -> dict[str, str]:
@@ -56,8 +80,20 @@ def target_id(call_id: str, *, limit: int) -> str:
     return f"{clean[: max(0, limit - 9)]}_{_digest(call_id)}"[-limit:]
 
 
+def made_id(seed: str) -> str:
+    """An id for a call that came without one: the same for the same *seed*."""
+    return f"call_{digest(seed)[:24]}"
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return digest(text)[:8]
+
+
+# ── arguments ────────────────────────────────────────────────────────────────────────────────
 
 
 def arguments_object(arguments: str) -> dict[str, Any]:
@@ -127,6 +163,11 @@ def as_function(tool: Tool) -> Tool:
     )
 
 
+def freeform_names(request: Request) -> frozenset[str]:
+    """The tools whose calls go to the client as text, though the upstream knew only functions."""
+    return frozenset(tool.name for tool in request.tools if tool.freeform)
+
+
 def freeform_arguments(text: str) -> str:
     """The arguments of a call of ``as_function`` whose input is *text*."""
     return jsonio.dumps_text({"input": text})
@@ -136,3 +177,21 @@ def freeform_text(arguments: str) -> str:
     """The input in the *arguments* of such a call; *arguments* itself when it is none."""
     value = arguments_object(arguments).get("input")
     return value if isinstance(value, str) else arguments
+
+
+# ── tools that a provider runs itself ────────────────────────────────────────────────────────
+
+_SEARCHES = ("web_search", "googleSearch", "google_search")
+
+
+def is_hosted(tool: Tool) -> bool:
+    """Whether the provider runs *tool*; one with a schema can be told as a plain function."""
+    return tool.native is not None and tool.schema is None
+
+
+def is_web_search(tool: Tool) -> bool:
+    """Whether *tool* is some vendor's search of the live web, which most others have too."""
+    raw = tool.native if isinstance(tool.native, Mapping) else {}
+    if raw.get("external_web_access") is False:
+        return False
+    return str(raw.get("type", "")).startswith("web_search") or any(key in raw for key in _SEARCHES)

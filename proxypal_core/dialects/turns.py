@@ -10,9 +10,37 @@ from typing import TypeAlias
 
 import msgspec
 
-from proxypal_core.hub.messages import Part, Text, ToolCall, ToolResult, Turn
+from proxypal_core.hub.messages import (
+    Audio,
+    File,
+    Image,
+    Part,
+    Request,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
 
 _replace = msgspec.structs.replace
+
+# Claude Code's first system block. It changes with every version of it, which spoils prompt
+# caches, and means nothing to other vendors' models.
+_BILLING = "x-anthropic-billing-header:"
+
+
+def is_billing(text: str) -> bool:
+    return text.startswith(_BILLING)
+
+
+def instructions(request: Request) -> tuple[Text, ...]:
+    """The system blocks that are meant for the model."""
+    return tuple(block for block in request.system if not is_billing(block.text))
+
+
+def is_said(part: Part) -> bool:
+    """Whether *part* is something that a message can hold: media, or text that is not empty."""
+    return isinstance(part, (Image, Audio, File)) or (isinstance(part, Text) and bool(part.text))
 
 
 def tidy(turns: Iterable[Turn]) -> tuple[Turn, ...]:
@@ -78,11 +106,15 @@ def paired(turns: Iterable[Turn]) -> tuple[Turn, ...]:
             if result is not None:
                 results.append(_replace(result, name=result.name or part.name))
             elif at < len(turns) - 1:
-                aborted = (Text("aborted"),)
-                results.append(ToolResult(part.id, aborted, name=part.name, is_error=True))
+                results.append(aborted(part))
         if results:
             out.append(Turn("user", tuple(results)))
     return tuple(out)
+
+
+def aborted(call: ToolCall) -> ToolResult:
+    """The result of a *call* that nothing answered: vendors refuse a call without any."""
+    return ToolResult(call.id, (Text("aborted"),), name=call.name, is_error=True)
 
 
 _Place: TypeAlias = tuple[int, int]

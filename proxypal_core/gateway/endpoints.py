@@ -18,8 +18,9 @@ from proxypal_core.dialects import DIALECTS, openai_legacy
 from proxypal_core.dialects.base import Dialect
 from proxypal_core.gateway import access, surface
 from proxypal_core.gateway.downstream import JsonArray, LegacyCompletions, Reframe
-from proxypal_core.gateway.exchange import Ask, Exchange, Services, proxied_headers
+from proxypal_core.gateway.exchange import Exchange, proxied_headers
 from proxypal_core.gateway.feed import Feed
+from proxypal_core.gateway.prepare import Ask, Services
 from proxypal_core.gateway.server import BODY_LIMIT
 from proxypal_core.gateway.surface import Access, Match, Operation
 from proxypal_core.hub.failure import Failure, Kind, Refused

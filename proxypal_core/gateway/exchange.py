@@ -6,37 +6,30 @@ is then cut. Nothing ends cleanly without the provider's own terminal event.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
 from proxypal_core.accounts import limits
-from proxypal_core.accounts.account import Account, masked
-from proxypal_core.accounts.pool import Lease, NoneReady, Pool, Wish
+from proxypal_core.accounts.account import masked
+from proxypal_core.accounts.pool import Lease, NoneReady
 from proxypal_core.accounts.verdict import VERDICTS
-from proxypal_core.dialects import DIALECTS, TRANSLATES, effort
-from proxypal_core.dialects.base import Dialect, Encoded, Reply
-from proxypal_core.dialects.pipe import Passthrough, Pipe, Seen, Translation
+from proxypal_core.dialects.pipe import Passthrough, Pipe, Seen, Translation, translated
 from proxypal_core.gateway import headers as passing
-from proxypal_core.gateway.downstream import Downstream, Reframe
+from proxypal_core.gateway.downstream import Downstream
+from proxypal_core.gateway.prepare import COUNTS, Ask, Estimated, Preparation, Prepared, Services
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.hub.fold import unfold
-from proxypal_core.hub.messages import Request, Response, ToolCall
+from proxypal_core.hub.messages import Response
 from proxypal_core.metering import Attempt, Record
-from proxypal_core.providers.provider import (
-    Operation,
-    Provider,
-    credential_headers,
-    endpoint_url,
-)
 from proxypal_core.upstream import transport as way_out
 from proxypal_core.wire import jsonio
 
 T = TypeVar("T")
 
-JSON_OPERATIONS = ("generate", "count_tokens", "input_tokens")
+JSON_OPERATIONS = ("generate", *COUNTS)
 """Operations whose answers are looked into; every other is forwarded byte for byte."""
 ANSWER_LIMIT = 64 * 1024 * 1024
 """Bytes of a whole answer; images come inline."""
@@ -48,63 +41,6 @@ SOONEST_RETRY = 61
 once above 60 and keeps asking for minutes below (measured on 2026.9.6)."""
 
 
-class Timeouts(msgspec.Struct, frozen=True):
-    """Seconds. ``first_byte`` runs until content comes, ``idle`` between pieces after that."""
-
-    first_byte: float = 300.0
-    idle: float = 120.0
-    hold: float = 10.0
-    heartbeat: float = 15.0
-
-
-class Services(msgspec.Struct, frozen=True):
-    """What every exchange uses; made once, by ``app``."""
-
-    pool: Pool
-    providers: Mapping[str, Provider]
-    transports: Mapping[str, way_out.Transport]
-    timeouts: Timeouts
-    attempts: int
-    clock: Callable[[], float]
-    proxy_for: Callable[[Account, str], str]
-    agent: str
-    """Our own User-Agent."""
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks, as far as the path and a first look at the body tell.
-
-    ``operation`` is a row of the dialect's operations in ``providers.provider``; ``model`` is the
-    client's own name for it and ``doc`` the body, parsed.
-    """
-
-    id: str
-    dialect: Dialect
-    operation: Operation
-    model: str
-    stream: bool
-    wishes: Sequence[Wish]
-    doc: jsonio.JsonObject
-    body: bytes
-    headers: Sequence[tuple[str, str]]
-    method: str = "POST"
-    path: str = ""
-    """The rest of the address of a ``passthrough``."""
-    query: str = ""
-    reframe: Callable[[], Reframe] | None = None
-    reshape: Callable[[bytes], bytes] | None = None
-    """Turns a whole answer into a form of the dialect that only this path speaks."""
-
-
-class _Prepared(msgspec.Struct, frozen=True):
-    """One attempt, ready to be sent. ``encoded`` is None where both sides speak the same."""
-
-    call: way_out.Call
-    speaks: Dialect
-    rename: bool
-    encoded: Encoded | None = None
-
-
 class Exchange:
     """One request on its way. ``record`` fills as it goes."""
 
@@ -112,7 +48,7 @@ class Exchange:
         self._services = services
         self._ask = ask
         self._record = record
-        self._decoded: Request | None = None
+        self._preparation = Preparation(services, ask, created=int(record.at))
         self._dropped: Sequence[str] = ()
         self._upstream_headers: Mapping[str, str] = {}
         self._down: Downstream | None = None
@@ -189,112 +125,23 @@ class Exchange:
 
     async def _answer(self, lease: Lease, request: web.BaseRequest) -> web.StreamResponse | Failure:
         try:
-            return await self._send(self._prepare(lease), request)
+            prepared = self._preparation.prepare(lease)
+            answer = await self._send(prepared, request)
+            if isinstance(answer, Failure) and prepared.asks_usage and _minds_usage(answer):
+                self._services.silent_on_usage.add(lease.account.provider)
+                answer = await self._send(self._preparation.prepare(lease), request)
+            return answer
+        except Estimated as estimated:
+            return await self._estimated(estimated.tokens, request)
         except Refused as refused:
             return refused.failure
         except way_out.Broken as broken:
             return broken.failure
 
-    # ── the call ─────────────────────────────────────────────────────────────────────────────
-
-    def _prepare(self, lease: Lease) -> _Prepared:
-        ask = self._ask
-        provider = self._services.providers[lease.account.provider]
-        dialect = ask.dialect.NAME
-        if dialect in provider.endpoints:
-            rename = lease.model != ask.model
-            body = ask.body
-            if lease.thinking:
-                body = ask.dialect.encode_request(self._meant(lease)).body
-            elif rename:
-                body = jsonio.replace_string(body, ("model",), lease.model)
-            head = passing.upward(dialect, ask.headers)
-            head["content-type"] = next(
-                (v for n, v in ask.headers if n.lower() == "content-type"), "application/json"
-            )
-            return _Prepared(self._call(lease, provider, dialect, body, head), ask.dialect, rename)
-        speaks = next((d for d in provider.endpoints if (dialect, d) in TRANSLATES), None)
-        if speaks is None or ask.operation != "generate":
-            raise Refused(
-                Failure(
-                    Kind.UNSUPPORTED,
-                    f"{provider.name} speaks {' and '.join(provider.endpoints)};"
-                    f" {ask.operation} in {dialect} is not translated to it",
-                )
-            )
-        encoded = DIALECTS[speaks].encode_request(self._meant(lease))
-        self._dropped = encoded.dropped
-        head = {"content-type": "application/json", **encoded.headers}
-        return _Prepared(
-            self._call(lease, provider, speaks, encoded.body, head),
-            DIALECTS[speaks],
-            rename=True,
-            encoded=encoded,
-        )
-
-    def _call(
-        self,
-        lease: Lease,
-        provider: Provider,
-        dialect: str,
-        body: bytes,
-        head: Mapping[str, str],
-    ) -> way_out.Call:
-        account = lease.account
-        url = endpoint_url(
-            provider.endpoints[dialect],
-            dialect,
-            self._ask.operation,
-            model=lease.model,
-            path=self._ask.path,
-            stream=self._ask.stream,
-        )
-        accept = "text/event-stream" if self._ask.stream else "application/json"
-        if self._ask.query:
-            url += ("&" if "?" in url else "?") + self._ask.query
-        return way_out.Call(
-            self._ask.method,
-            url,
-            {
-                "user-agent": self._services.agent,
-                "accept": accept,
-                **head,
-                **credential_headers(provider.auth_in(dialect), account.secret.reveal()),
-                **provider.headers,
-                **account.headers,
-            },
-            body,
-            self._services.proxy_for(account, url),
-        )
-
-    def _request(self) -> Request:
-        if self._decoded is None:
-            ask = self._ask
-            self._decoded = ask.dialect.decode_request(ask.doc, model=ask.model, stream=ask.stream)
-        return self._decoded
-
-    def _meant(self, lease: Lease) -> Request:
-        """The request as it is meant for the lease's model, with what its name says of thinking."""
-        meant = msgspec.structs.replace(self._request(), model=lease.model)
-        if not lease.thinking:
-            return meant
-        thinking = effort.from_suffix(lease.thinking)
-        return msgspec.structs.replace(
-            meant, reasoning=msgspec.structs.replace(thinking, show=meant.reasoning.show)
-        )
-
-    def _reply(self) -> Reply:
-        """What an encoder is told; a request that passes through is not decoded for it."""
-        ask = self._ask
-        request = self._decoded or Request(
-            dialect=ask.dialect.NAME, model=ask.model, stream=ask.stream
-        )
-        return Reply(request, ask.id, int(self._record.at))
-
     # ── the answer ───────────────────────────────────────────────────────────────────────────
 
     async def _send(
-        self, prepared: _Prepared, request: web.BaseRequest
+        self, prepared: Prepared, request: web.BaseRequest
     ) -> web.StreamResponse | Failure:
         scheme = prepared.call.url.partition(":")[0]
         opening = self._services.transports[scheme].open(prepared.call)
@@ -302,7 +149,9 @@ class Exchange:
         try:
             if not 200 <= reply.status < 300:
                 return await self._refusal(prepared, reply)
-            if prepared.encoded is None:
+            if prepared.encoded is not None:
+                self._dropped = prepared.encoded.dropped
+            else:
                 self._upstream_headers = passing.downward(prepared.speaks.NAME, reply.headers)
             if self._ask.operation not in JSON_OPERATIONS:
                 return await self._forward(reply, request)
@@ -314,7 +163,7 @@ class Exchange:
         finally:
             reply.close()
 
-    async def _refusal(self, prepared: _Prepared, reply: way_out.Reply) -> Failure:
+    async def _refusal(self, prepared: Prepared, reply: way_out.Reply) -> Failure:
         if reply.status < 400:
             return Failure(
                 Kind.BAD_REPLY, f"the provider redirects ({reply.status}); redirects are refused"
@@ -327,32 +176,49 @@ class Exchange:
         return msgspec.structs.replace(failure, retry_after=stated)
 
     async def _whole(
-        self, prepared: _Prepared, reply: way_out.Reply, request: web.BaseRequest
+        self, prepared: Prepared, reply: way_out.Reply, request: web.BaseRequest
     ) -> web.StreamResponse | Failure:
         body = await self._read_all(reply, ANSWER_LIMIT)
         doc = _answer_object(body)
-        if self._ask.operation == "generate":
-            notice = prepared.speaks.notice_whole(doc)
-            if notice.failure is not None:
-                return notice.failure
-            if notice.usage is not None:
-                self._record.usage = notice.usage
+        if self._ask.operation in COUNTS:
+            if prepared.encoded is not None:
+                body = self._ask.dialect.count_reply(prepared.speaks.decode_count(doc))
+            return await self._json(body, request)
+        notice = prepared.speaks.notice_whole(doc)
+        if notice.failure is not None:
+            return notice.failure
+        if notice.usage is not None:
+            self._record.usage = notice.usage
         if prepared.encoded is not None:
-            response = _restore_names(prepared.speaks.decode_response(doc), prepared.encoded)
-            body = self._ask.dialect.encode_response(response, self._reply())
+            response = self._translated(prepared.speaks.decode_response(doc), prepared)
+            body = self._ask.dialect.encode_response(response, self._preparation.reply())
         elif prepared.rename:
             for path in prepared.speaks.MODEL_PATHS:
                 body = jsonio.replace_string(body, path, self._ask.model)
         if self._ask.reshape is not None:
             body = self._ask.reshape(body)
+        return await self._json(body, request)
+
+    async def _json(self, body: bytes, request: web.BaseRequest) -> web.StreamResponse:
         self._first_content()
         answer = web.Response(body=body, headers=self._headers(), content_type="application/json")
         await answer.prepare(request)
         await answer.write_eof()
         return answer
 
+    async def _estimated(self, tokens: int, request: web.BaseRequest) -> web.StreamResponse:
+        """An answer of our own, labelled as such, where the provider cannot count."""
+        self._upstream_headers = {"x-proxypal-estimate": "true"}
+        return await self._json(self._ask.dialect.count_reply(tokens), request)
+
+    def _translated(self, response: Response, prepared: Prepared) -> Response:
+        if prepared.encoded is None:
+            return response
+        carrying = self._services.carrier.outgoing(self._ask.dialect.NAME, prepared.speaks.NAME)
+        return translated(response, prepared.encoded, carrying)
+
     async def _whole_as_stream(
-        self, prepared: _Prepared, reply: way_out.Reply
+        self, prepared: Prepared, reply: way_out.Reply
     ) -> web.StreamResponse | Failure:
         """A provider that answers a wish for a stream with JSON: an error inside a 200, or the
         whole answer at once.
@@ -361,11 +227,9 @@ class Exchange:
         notice = prepared.speaks.notice_whole(doc)
         if notice.failure is not None:
             return notice.failure
-        response = prepared.speaks.decode_response(doc)
-        if prepared.encoded is not None:
-            response = _restore_names(response, prepared.encoded)
-        self._request()
-        encoder = self._ask.dialect.encoder(self._reply())
+        response = self._translated(prepared.speaks.decode_response(doc), prepared)
+        self._preparation.request()
+        encoder = self._ask.dialect.encoder(self._preparation.reply())
         self._record.usage = response.usage
         self._first_content()
         down = self._downstream()
@@ -373,7 +237,7 @@ class Exchange:
         return await down.finish()
 
     async def _stream(
-        self, prepared: _Prepared, reply: way_out.Reply
+        self, prepared: Prepared, reply: way_out.Reply
     ) -> web.StreamResponse | Failure:
         pipe = self._pipe(prepared)
         seen = pipe.seen
@@ -411,10 +275,13 @@ class Exchange:
             return await _within(_LINGER, reply.read())
         return await _within(timeouts.idle if seen.begun else timeouts.first_byte, reply.read())
 
-    def _pipe(self, prepared: _Prepared) -> Pipe:
+    def _pipe(self, prepared: Prepared) -> Pipe:
+        ask, reply = self._ask, self._preparation.reply()
         if prepared.encoded is None:
-            return Passthrough(prepared.speaks, self._reply(), rename=prepared.rename)
-        return Translation(prepared.speaks, self._ask.dialect, self._reply(), prepared.encoded)
+            revise = ask.dialect.without_usage if prepared.asks_usage else None
+            return Passthrough(ask.dialect, reply, rename=prepared.rename, revise=revise)
+        carrying = self._services.carrier.outgoing(ask.dialect.NAME, prepared.speaks.NAME)
+        return Translation(prepared.speaks, ask.dialect, reply, prepared.encoded, carrying)
 
     async def _forward(self, reply: way_out.Reply, request: web.BaseRequest) -> web.StreamResponse:
         """An answer in nobody's dialect (a file, speech, embeddings), byte for byte."""
@@ -492,7 +359,7 @@ class Exchange:
         return failure
 
     def _encoder_fails(self, failure: Failure) -> bytes:
-        return self._ask.dialect.encoder(self._reply()).write(failure)
+        return self._ask.dialect.encoder(self._preparation.reply()).write(failure)
 
 
 def proxied_headers(record: Record, *, attempts: int) -> dict[str, str]:
@@ -525,16 +392,6 @@ def _answer_object(body: bytes) -> jsonio.JsonObject:
         raise way_out.Broken(Kind.BAD_REPLY, f"the provider's answer is no JSON: {error}") from None
 
 
-def _restore_names(response: Response, encoded: Encoded) -> Response:
-    """*response* with the client's own tool names."""
-    if not encoded.names:
-        return response
-    return msgspec.structs.replace(
-        response,
-        parts=tuple(
-            msgspec.structs.replace(part, name=encoded.names.get(part.name, part.name))
-            if isinstance(part, ToolCall)
-            else part
-            for part in response.parts
-        ),
-    )
+def _minds_usage(failure: Failure) -> bool:
+    """Whether a server does not know the field that asks for a stream's usage."""
+    return failure.kind is Kind.INVALID and "stream_options" in failure.message

@@ -27,7 +27,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ``auth`` is how the key travels; empty means as the dialect does it. ``env`` names the
     environment variables that may hold a key. ``models`` are well-known ids, for listings and for
     finding the provider of a bare name; they limit nothing. ``families`` are the patterns of names
-    that are this provider's own. ``aliases`` are other names of the provider.
+    that are this provider's own. ``aliases`` are other names of the provider. ``stateless``: it
+    speaks Responses but keeps no answer that a later request could go on from.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     families: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     key_optional: bool = False
+    stateless: bool = False
 
     @property
     def keyless(self) -> bool:

@@ -237,6 +237,19 @@ class Network(Row, frozen=True):
     ] = "127.0.0.1,localhost"
 
 
+class Media(Row, frozen=True):
+    fetch_urls: Annotated[
+        bool,
+        Meta(description="Fetch files that a request points to for a target that does not."),
+    ] = True
+    max_bytes: Annotated[
+        int, Meta(ge=1, description="Bytes that the fetched files of a request may have together.")
+    ] = 20 * 1024 * 1024
+    timeout: Annotated[Duration, Meta(description="For all files of a request to be fetched.")] = (
+        Duration(10)
+    )
+
+
 # ── what is kept ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -321,6 +334,7 @@ class Document(Row, frozen=True):
         Meta(description="Command-line tools as providers, by name; keys as in OpenClaw."),
     ] = {}
     network: Annotated[Network, Meta(description="The way to the providers.")] = Network()
+    media: Annotated[Media, Meta(description="Images and files given by their address.")] = Media()
     usage: Annotated[Usage, Meta(description="Records of what was used.")] = Usage()
     state: Annotated[State, Meta(description="Sharing between installations.")] = State()
     vault: Annotated[Vault, Meta(description="Encrypted credentials.")] = Vault()

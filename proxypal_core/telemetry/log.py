@@ -9,10 +9,10 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import quote
 
 import structlog
@@ -23,7 +23,7 @@ FILE_BYTES = 10 * 1024 * 1024
 FILES_KEPT = 5
 
 _LOOKS_SECRET = re.compile(
-    r"(?P<head>\bBearer\s+|[?&]key=)[^\s\"'&]+"
+    r"(?P<head>\b(?i:Bearer)\s+|[?&]key=)[^\s\"'&]+"
     r"|\bsk-[A-Za-z0-9_-]{8,}|\bAIza[A-Za-z0-9_-]{8,}|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*"
 )
 _SHORTEST = 6
@@ -59,10 +59,20 @@ class PrivateFile(RotatingFileHandler):
     def _open(self) -> io.TextIOWrapper:
         handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         # A log line that cannot be encoded would be lost, and be printed with its secrets.
-        return cast(
-            io.TextIOWrapper,
-            os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace"),
-        )
+        return os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace")
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _harmless(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """*event* without control characters: what a client wrote must not drive our terminal."""
+    return {
+        name: _CONTROL.sub(lambda match: ascii(match[0])[1:-1], value)
+        if isinstance(value, str)
+        else value
+        for name, value in event.items()
+    }
 
 
 def _rendered(event: Mapping[str, Any], **_: Any) -> str:
@@ -120,6 +130,7 @@ def configure(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _harmless,
                 render,
                 lambda _logger, _name, text: scrubbed(str(text), live),
             ],

@@ -40,6 +40,7 @@ PROVIDER = Provider(
     auth="none",
     models=MODELS,
     key_optional=True,
+    stateless=True,
 )
 PACE = 0.04
 """Seconds from word to word: about what a hosted model needs."""
@@ -87,7 +88,7 @@ class DemoTransport:
             model, stream = name, method == "streamGenerateContent"
         request = dialect.decode_request(doc, model=model, stream=stream)
         if _counts(path):
-            return _json(200, jsonio.dumps(_count(path, _prompt_tokens(request))))
+            return _json(200, dialect.count_reply(_prompt_tokens(request)))
         behaviour = _behaviour(request)
         if behaviour == "fail-429":
             return self._failure(
@@ -264,14 +265,6 @@ def _prompt_tokens(request: Request) -> int:
 def _tokens(text: str) -> int:
     """About four characters a token; a demo needs no tokenizer."""
     return (len(text) + 3) // 4
-
-
-def _count(path: str, tokens: int) -> jsonio.JsonObject:
-    if path.endswith(":countTokens"):
-        return {"totalTokens": tokens}
-    if path.endswith("input_tokens"):
-        return {"object": "response.input_tokens", "input_tokens": tokens}
-    return {"input_tokens": tokens}
 
 
 def _sample(schema: Any) -> Any:

@@ -146,17 +146,6 @@ async def test_compressed_requests_are_read(dialect, encoding):
     assert b"packed" in answer
 
 
-async def test_a_pair_that_is_not_translated_yet_says_so(fault_server):
-    async with proxy(upstream(fault_server, "gemini")) as p:
-        path, body = question("openai-chat", stream=False)
-        status, answer, _ = await send(p, "POST", path, data=jsonio.dumps(body), headers=JSON)
-
-    assert status == 501
-    assert in_words_of("openai-chat", 501, answer)
-    assert b"gemini" in answer
-    assert fault_server.requests == []
-
-
 async def test_a_thread_is_refused_so_that_the_client_sends_everything(fault_server):
     path, body = question("anthropic", stream=False)
     body["thread"] = {"type": "create"}

@@ -63,7 +63,10 @@ async def test_it_reaches_its_own_vendor_untouched(fault_server, capture):
 
     [request] = fault_server.requests
     assert status == 200, body
-    assert request.body == capture.content
+    # A chat stream's usage is asked for by us where the client does not; nothing else is touched.
+    ours = b'"stream_options":{"include_usage":true},'
+    asks = b"include_usage" in capture.content
+    assert (request.body if asks else request.body.replace(ours, b"")) == capture.content
     assert request.dialect == capture.dialect
     assert request.key == "upstream-key"
     assert "client-key" not in str(request.raw_headers)
@@ -88,14 +91,12 @@ async def test_the_demo_understands_it(capture):
         assert TERMINAL[capture.dialect] in body
 
 
-OTHER = {"openai-chat": "anthropic", "anthropic": "openai-chat"}
-
-
 @pytest.mark.parametrize(
-    "capture", [capture for capture in asking if capture.dialect in OTHER], ids=str
+    ("capture", "target"),
+    [(c, d) for c in asking for d in TERMINAL if d != c.dialect],
+    ids=str,
 )
-async def test_it_is_translated_for_the_other_vendor(fault_server, capture):
-    target = OTHER[capture.dialect]
+async def test_it_is_translated_for_every_other_vendor(fault_server, capture, target):
     async with proxy(settings(fault_server, target)) as p:
         status, headers, body = await send(p, capture)
 

@@ -479,6 +479,7 @@ def test_the_repository_s_file_shows_every_key_with_its_default():
         "timeouts",
         "streaming",
         "network",
+        "media",
         "usage",
         "state",
         "vault",

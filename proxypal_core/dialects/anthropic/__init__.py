@@ -1,15 +1,19 @@
 """Anthropic Messages."""
 
-from proxypal_core.dialects.anthropic.answer import decode_response, encode_response, notice_whole
-from proxypal_core.dialects.anthropic.content_decode import NAME
+from proxypal_core.dialects.anthropic.answer import decode_response, encode_response
+from proxypal_core.dialects.anthropic.counting import count_reply, decode_count, encode_count
 from proxypal_core.dialects.anthropic.errors import decode_failure, encode_failure
 from proxypal_core.dialects.anthropic.lists import encode_model, encode_models
-from proxypal_core.dialects.anthropic.notices import canonical, notice
+from proxypal_core.dialects.anthropic.notices import canonical, notice, notice_whole
 from proxypal_core.dialects.anthropic.request_decode import decode_request, peek
 from proxypal_core.dialects.anthropic.request_encode import encode_request
 from proxypal_core.dialects.anthropic.stream_decode import decoder
-from proxypal_core.dialects.anthropic.stream_encode import HEARTBEAT, encoder
+from proxypal_core.dialects.anthropic.stream_encode import encoder
+from proxypal_core.dialects.anthropic.words import NAME
+from proxypal_core.dialects.base import always_told as with_usage
+from proxypal_core.dialects.base import nothing_asked as without_usage
 
+HEARTBEAT = b'event: ping\ndata: {"type":"ping"}\n\n'
 MODEL_PATHS = (("model",), ("message", "model"))
 
 __all__ = [
@@ -17,10 +21,13 @@ __all__ = [
     "MODEL_PATHS",
     "NAME",
     "canonical",
+    "count_reply",
+    "decode_count",
     "decode_failure",
     "decode_request",
     "decode_response",
     "decoder",
+    "encode_count",
     "encode_failure",
     "encode_model",
     "encode_models",
@@ -30,4 +37,6 @@ __all__ = [
     "notice",
     "notice_whole",
     "peek",
+    "with_usage",
+    "without_usage",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from proxypal_core.dialects import media
+from proxypal_core.dialects.anthropic.words import NAME, VENDOR
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
     Blob,
@@ -24,9 +25,6 @@ from proxypal_core.hub.messages import (
 )
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject, arr, boolean, join, need, obj, opt, string
-
-NAME = "anthropic"
-VENDOR = "anthropic"
 
 _Read: TypeAlias = Callable[[JsonObject, str], tuple[Part, ...]]
 

@@ -1,18 +1,15 @@
 """Content blocks, written for an upstream; what it would refuse is left out or refused here."""
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxypal_core.dialects import media, tools
-from proxypal_core.dialects.anthropic.content_decode import NAME, VENDOR
+from proxypal_core.dialects import extras, media, tools
+from proxypal_core.dialects.anthropic.words import NAME, VENDOR
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
     Audio,
     Base64,
-    Blob,
     CacheMark,
     File,
     FileId,
@@ -42,17 +39,12 @@ _SIGNATURE = re.compile(r"[A-Za-z0-9+/=_-]+")
 
 def signature(part: Thinking) -> str:
     """The signature that Anthropic gave *part*, empty without one."""
-    found = _blob(part, "signature")
-    return found.value if found is not None and _SIGNATURE.fullmatch(found.value) else ""
+    found = extras.blob_of(part.blobs, VENDOR, "signature")
+    return found if _SIGNATURE.fullmatch(found) else ""
 
 
 def redacted(part: Thinking) -> str:
-    found = _blob(part, "redacted")
-    return found.value if found is not None else ""
-
-
-def _blob(part: Thinking, kind: str) -> Blob | None:
-    return next((b for b in part.blobs if b.origin == VENDOR and b.kind == kind), None)
+    return extras.blob_of(part.blobs, VENDOR, "redacted")
 
 
 def is_citation(value: Any) -> bool:
@@ -86,7 +78,7 @@ def block(part: Part, names: Mapping[str, str]) -> JsonObject:
             return {
                 "type": "tool_use",
                 "id": tools.target_id(part.id, limit=ID_LIMIT),
-                "name": names[flat_name(part.namespace, part.name)],
+                "name": names[tools.flat_name(part)],
                 "input": tool_input(part),
             }
         case ToolResult():
@@ -97,10 +89,6 @@ def block(part: Part, names: Mapping[str, str]) -> JsonObject:
             return {**raw}
         case Audio():
             raise invalid("audio is not supported by this model's API")
-
-
-def flat_name(namespace: str, name: str) -> str:
-    return f"{namespace}__{name}" if namespace else name
 
 
 def cache_control(mark: CacheMark) -> JsonObject:
@@ -168,10 +156,7 @@ def _document(source: Base64) -> JsonObject:
     if mime == _PDF:
         return {"type": "base64", "media_type": mime, "data": source.data}
     if mime.startswith(_TEXTS):
-        try:
-            return _plain(base64.b64decode(source.data).decode("utf-8", "replace"))
-        except binascii.Error as error:
-            raise invalid(f"a file of type {mime} is not valid base64: {error}") from None
+        return _plain(media.decoded_text(source))
     raise invalid(f"files of type {mime} are not supported by this model's API (pdf and text are)")
 
 
@@ -188,7 +173,7 @@ def _address(url: str) -> str:
 def _own_id(source: FileId) -> str:
     if source.origin == NAME:
         return source.id
-    raise invalid(f"the file {source.id!r} is stored at another vendor; send its content instead")
+    raise media.stored_elsewhere("a file")
 
 
 def _tool_result(part: ToolResult, names: Mapping[str, str]) -> JsonObject:

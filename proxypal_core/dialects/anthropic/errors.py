@@ -1,9 +1,6 @@
 """Failures in Anthropic's words, both ways."""
 
-import re
 from typing import Any
-
-import msgspec
 
 from proxypal_core.dialects import failures
 from proxypal_core.hub.failure import Failure, Kind
@@ -26,19 +23,14 @@ _KINDS = {
 }
 # Types that only speak where no status does: in a stream.
 _VAGUE = {"invalid_request_error": Kind.INVALID, "api_error": Kind.SERVER}
-_BY_PHRASE = frozenset({Kind.CONTEXT, Kind.BILLING})
 
 
 def decode_failure(status: int, body: bytes, /) -> Failure:
     failure, error = failures.read_error(status, body)
-    if failure.kind in _BY_PHRASE:
-        return failure
-    told = str(error.get("type"))
-    kind = _KINDS.get(told) or (_VAGUE.get(told) if status < 400 else None)
-    return failure if kind is None else msgspec.structs.replace(failure, kind=kind)
+    return failures.named(failure, (error.get("type"),), _KINDS, _VAGUE)
 
 
-def error_in(doc: Any, data: bytes = b"") -> Failure | None:
+def failure_in(doc: Any, data: bytes = b"") -> Failure | None:
     """The failure that a document, or an event of a stream, is; None when it is none."""
     if not isinstance(doc, dict):
         return None
@@ -90,36 +82,19 @@ def error_document(failure: Failure) -> JsonObject:
     return {"type": "error", "error": error}
 
 
-def _message(failure: Failure) -> str:
-    match failure.kind:
-        case Kind.AUTH | Kind.FORBIDDEN:
-            return failures.credential_text(failure)
-        case Kind.CONTEXT:
-            return _too_long(failure.message)
-        case _:
-            return failure.message
-
-
 # Claude Code compacts its conversation when it reads the first of these, and asks for a shorter
 # answer when it reads the second.
 _OWN_PHRASES = ("prompt is too long", "exceed context limit")
-_LIMIT = re.compile(
-    r"maximum context length is (\d+)|maximum number of tokens allowed \(?(\d+)|> (\d+) maximum",
-    re.IGNORECASE,
-)
-_LENGTH = re.compile(
-    r"resulted in (\d+)|requested (?:about )?(\d+)|token count \(?(\d+)", re.IGNORECASE
-)
 
 
-def _too_long(message: str) -> str:
-    if any(phrase in message.lower() for phrase in _OWN_PHRASES):
+def _message(failure: Failure) -> str:
+    message = failures.client_text(failure)
+    if failure.kind is not Kind.CONTEXT or any(
+        phrase in message.lower() for phrase in _OWN_PHRASES
+    ):
         return message
-    limit, length = _LIMIT.search(message), _LENGTH.search(message)
-    if limit is None or length is None:
+    counts = failures.token_counts(message)
+    if counts is None:
         return f"prompt is too long: {message}"
-    return f"prompt is too long: {_number(length)} tokens > {_number(limit)} maximum"
-
-
-def _number(match: re.Match[str]) -> str:
-    return next(group for group in match.groups() if group)
+    sent, limit = counts
+    return f"prompt is too long: {sent} tokens > {limit} maximum"

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from proxypal_core.dialects import turns
+from proxypal_core.dialects import extras, tools, turns
 from proxypal_core.dialects.anthropic.content_encode import is_citation, redacted, signature
-from proxypal_core.dialects.anthropic.content_decode import NAME
+from proxypal_core.dialects.anthropic.words import NAME
 from proxypal_core.hub.messages import (
     Audio,
     File,
@@ -69,17 +69,12 @@ def _kept(turn: Turn, drop: Callable[[str], None]) -> tuple[Part, ...]:
             case Refusal(text=text):
                 parts += (Text(text),) if text.strip() else ()
             case Opaque(dialect=dialect) if dialect != NAME:
-                drop(_type_of(part))
+                drop(extras.name_of(part))
             case ToolResult():
                 parts.append(_replace(part, content=_kept(Turn("user", part.content), drop)))
             case _:
                 parts.append(part)
     return tuple(parts)
-
-
-def _type_of(part: Opaque) -> str:
-    kind = part.raw.get("type") if isinstance(part.raw, dict) else None
-    return kind if isinstance(kind, str) else part.dialect
 
 
 def _ordered(turn: Turn) -> Turn:
@@ -134,11 +129,9 @@ def _ended(sent: list[Turn], *, prefill: bool) -> list[Turn]:
     """*sent* with an end that the model may answer."""
     if not sent or sent[-1].role != "assistant":
         return sent
-    calls = [part for part in sent[-1].parts if isinstance(part, ToolCall)]
+    calls = list(tools.calls(sent[-1:]))
     if calls:
-        aborted = (Text("aborted"),)
-        answers = [ToolResult(call.id, aborted, name=call.name, is_error=True) for call in calls]
-        return [*sent, Turn("user", tuple(answers))]
+        return [*sent, Turn("user", tuple(map(turns.aborted, calls)))]
     if not prefill:
         return [*sent, Turn("user", (Text(_CONTINUE),))]
     last = sent[-1].parts[-1]

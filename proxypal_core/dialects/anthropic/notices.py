@@ -1,9 +1,9 @@
-"""A streamed answer that passes by, looked at and left nearly as it is."""
+"""What an answer, or an event of one, tells who only looks on; and such events made safe."""
 
 from typing import Any
 
-from proxypal_core.dialects.anthropic.answer import read_usage
-from proxypal_core.dialects.anthropic.errors import decode_failure, error_in
+from proxypal_core.dialects.anthropic.errors import decode_failure, failure_in
+from proxypal_core.dialects.anthropic.words import read_usage
 from proxypal_core.dialects.base import Notice
 from proxypal_core.wire import jsonio, sse
 from proxypal_core.wire.jsonio import JsonObject, Malformed
@@ -40,7 +40,7 @@ def notice(frame: Frame, /) -> Notice | None:
         case "error":
             return Notice(failure=decode_failure(200, data))
         case _:
-            failure = error_in(doc, data)
+            failure = failure_in(doc, data)
             return None if failure is None else Notice(failure=failure)
 
 
@@ -58,6 +58,18 @@ def _usage_notice(holder: JsonObject, *, finished: bool = False) -> Notice | Non
     usage = holder.get("usage")
     read = read_usage(usage) if isinstance(usage, dict) else None
     return Notice(finished=finished, usage=read) if finished or read is not None else None
+
+
+def notice_whole(doc: JsonObject, /) -> Notice:
+    failure = failure_in(doc)
+    if failure is not None:
+        return Notice(failure=failure)
+    usage = doc.get("usage")
+    return Notice(
+        begun=bool(doc.get("content")),
+        finished=doc.get("stop_reason") is not None,
+        usage=read_usage(usage) if isinstance(usage, dict) else None,
+    )
 
 
 def canonical(raw: bytes, /) -> bytes:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any, cast
 
-from proxypal_core.dialects import effort
+from proxypal_core.dialects import effort, turns
 from proxypal_core.dialects.anthropic.content_decode import (
-    NAME,
     cache_mark,
     read_content,
     read_text,
 )
+from proxypal_core.dialects.anthropic.words import NAME
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
     Output,
@@ -37,10 +37,6 @@ from proxypal_core.wire.jsonio import (
     opt,
     string,
 )
-
-# Claude Code's first system block. It changes with every version of it and means nothing to other
-# vendors' models, so it travels where only this dialect looks.
-_BILLING = "x-anthropic-billing-header:"
 
 _READ = frozenset(
     {
@@ -70,8 +66,8 @@ def peek(doc: JsonObject, /) -> tuple[str, bool]:
 
 def decode_request(doc: JsonObject, /, *, model: str, stream: bool) -> Request:
     system, billing = _system(doc.get("system"))
-    turns = _turns(need(doc, "messages", arr))
-    leading = list(takewhile(lambda turn: turn.role == "system", turns))
+    conversation = _turns(need(doc, "messages", arr))
+    leading = list(takewhile(lambda turn: turn.role == "system", conversation))
     system += [part for turn in leading for part in turn.parts if isinstance(part, Text)]
     tools, declared = _tools(opt(doc, "tools", arr) or [])
     choice, parallel = _tool_choice(opt(doc, "tool_choice", obj))
@@ -92,7 +88,7 @@ def decode_request(doc: JsonObject, /, *, model: str, stream: bool) -> Request:
         model=model,
         stream=stream,
         system=tuple(system),
-        turns=tuple(turns[len(leading) :]),
+        turns=tuple(conversation[len(leading) :]),
         tools=tools,
         tool_choice=choice,
         parallel_tools=parallel,
@@ -115,7 +111,9 @@ def decode_request(doc: JsonObject, /, *, model: str, stream: bool) -> Request:
 
 
 def _system(value: Any) -> tuple[list[Text], list[JsonObject]]:
-    """The instructions, and the blocks that are not meant for the model."""
+    """The instructions, and the blocks that are not meant for the model: these travel where only
+    this dialect looks.
+    """
     if value is None or value == "":
         return [], []
     if isinstance(value, str):
@@ -129,7 +127,7 @@ def _system(value: Any) -> tuple[list[Text], list[JsonObject]]:
         if kind != "text":
             raise invalid(f"{path}: system blocks of type {kind!r} are not supported", param=path)
         text = read_text(block, path)
-        if text.text.startswith(_BILLING):
+        if turns.is_billing(text.text):
             billing.append(block)
         else:
             texts.append(text)
@@ -137,7 +135,7 @@ def _system(value: Any) -> tuple[list[Text], list[JsonObject]]:
 
 
 def _turns(messages: list[Any]) -> list[Turn]:
-    turns: list[Turn] = []
+    read: list[Turn] = []
     for at, item in enumerate(messages):
         path = f"messages[{at}]"
         message = obj(item, path)
@@ -149,8 +147,8 @@ def _turns(messages: list[Any]) -> list[Turn]:
             )
         known = cast("Role", role)
         content = read_content(message.get("content"), join(path, "content"), known)
-        turns.append(Turn(known, content))
-    return turns
+        read.append(Turn(known, content))
+    return read
 
 
 # ── tools ────────────────────────────────────────────────────────────────────────────────────

@@ -1,18 +1,17 @@
 """A request, written for an upstream that speaks Messages."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from proxypal_core.dialects import effort, tools
-from proxypal_core.dialects.anthropic.content_encode import block, cache_control, flat_name
-from proxypal_core.dialects.anthropic.content_decode import NAME
+from proxypal_core.dialects import effort, extras, tools
+from proxypal_core.dialects.anthropic.content_encode import block, cache_control
 from proxypal_core.dialects.anthropic.history import history, thought_is_missing
-from proxypal_core.dialects.anthropic.traits import DEFAULT_LIMIT, Traits, traits
 from proxypal_core.dialects.anthropic.schema import closed, input_schema
+from proxypal_core.dialects.anthropic.traits import DEFAULT_LIMIT, Traits, traits
+from proxypal_core.dialects.anthropic.words import NAME
 from proxypal_core.dialects.base import Encoded
 from proxypal_core.hub.failure import invalid
-from proxypal_core.hub.messages import CacheMark, Request, Text, Tool, ToolCall, Turn
+from proxypal_core.hub.messages import CacheMark, Request, Text, Tool, Turn
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
 
@@ -24,20 +23,6 @@ _NAME_LIMIT = 128
 _MARK_LIMIT = 4
 _BUDGET_MIN = 1024
 
-# Fields of other dialects whose absence shows in the answer.
-_VISIBLE = frozenset(
-    {
-        "audio",
-        "cachedContent",
-        "conversation",
-        "modalities",
-        "prediction",
-        "previous_response_id",
-        "prompt",
-        "responseModalities",
-        "web_search_options",
-    }
-)
 _PARTLY_OURS = frozenset({"system", "tools", "thinking", "output_config"})
 
 
@@ -152,19 +137,18 @@ class _Encoding:
         offered: dict[str, Tool] = {}
         # A tool of the request itself goes before one of the same name in a namespace.
         for tool in self.request.tools:
-            if tool.native is not None and tool.dialect != NAME and not _is_search(tool):
+            if tool.native is not None and tool.dialect != NAME and not tools.is_web_search(tool):
                 self._drop(f"tools.{tool.name}")
                 continue
             if len(allowed) > 1 and tool.name not in allowed:
                 continue
-            name = flat_name(tool.namespace, tool.name)
+            name = tools.flat_name(tool)
             if name not in offered or (offered[name].namespace and not tool.namespace):
                 offered[name] = tool
         return list(offered.values())
 
     def _names(self) -> dict[str, str]:
-        flat = [flat_name(tool.namespace, tool.name) for tool in self.tools]
-        flat += [flat_name(call.namespace, call.name) for call in _calls(self.turns)]
+        flat = [*map(tools.flat_name, self.tools), *map(tools.flat_name, tools.calls(self.turns))]
         choice = self.request.tool_choice
         flat += choice.names if choice is not None else ()
         return tools.target_names(flat, limit=_NAME_LIMIT)
@@ -184,7 +168,7 @@ class _Encoding:
             return {**ours}
         schema, note = input_schema(tool.schema)
         description = "\n\n".join(text for text in (tool.description, note) if text)
-        out: JsonObject = {"name": self.names[flat_name(tool.namespace, tool.name)]}
+        out: JsonObject = {"name": self.names[tools.flat_name(tool)]}
         if description:
             out["description"] = description
         out["input_schema"] = schema
@@ -195,13 +179,13 @@ class _Encoding:
     def _stubs(self) -> list[JsonObject]:
         """A history with calls needs its tools declared, even when none is offered any more."""
         called = dict.fromkeys(
-            self.names[flat_name(call.namespace, call.name)] for call in _calls(self.turns)
+            self.names[tools.flat_name(call)] for call in tools.calls(self.turns)
         )
         return [{"name": name, "input_schema": input_schema(None)[0]} for name in called]
 
     def _tool_choice(self) -> JsonObject | None:
         if not self.tools:
-            return {"type": "none"} if _calls(self.turns) else None
+            return {"type": "none"} if any(tools.calls(self.turns)) else None
         choice, parallel = self.request.tool_choice, self.request.parallel_tools
         out: JsonObject
         if choice is not None and choice.mode == "none":
@@ -221,7 +205,7 @@ class _Encoding:
 
     def _chosen(self, name: str) -> str:
         tool = next((tool for tool in self.tools if tool.name == name), None)
-        return self.names[flat_name(tool.namespace, name) if tool is not None else name]
+        return self.names[tools.flat_name(tool) if tool is not None else name]
 
     @property
     def _forced(self) -> bool:
@@ -328,7 +312,7 @@ class _Encoding:
             return {}
         if self.request.dialect != NAME:
             # Others put names and addresses there, which Anthropic does not want to see.
-            user = hashlib.sha256(user.encode()).hexdigest()
+            user = tools.digest(user)
         return {"user_id": user}
 
     def _service_tier(self) -> str:
@@ -367,10 +351,8 @@ class _Encoding:
         ):
             if given:
                 self._drop(field)
-        for dialect, fields in request.extras.items():
-            if dialect != NAME and isinstance(fields, Mapping):
-                for field in sorted(fields.keys() & _VISIBLE):
-                    self._drop(field)
+        for field in (*extras.state(request, NAME), *extras.visible(request, NAME)):
+            self._drop(field)
 
     # ── cache marks ──────────────────────────────────────────────────────────────────────────
 
@@ -399,17 +381,6 @@ _EFFORTS = {"minimal": "low"}
 
 def _text(value: Any) -> str:
     return jsonio.dumps_text(value)
-
-
-def _calls(sent: tuple[Turn, ...]) -> list[ToolCall]:
-    return [part for turn in sent for part in turn.parts if isinstance(part, ToolCall)]
-
-
-def _is_search(tool: Tool) -> bool:
-    """Whether *tool* is another vendor's search of the live web, which Anthropic has too."""
-    raw = tool.native
-    offline = isinstance(raw, Mapping) and raw.get("external_web_access") is False
-    return tool.name.startswith("web_search") and not offline
 
 
 def _native(tool: Tool) -> JsonObject:

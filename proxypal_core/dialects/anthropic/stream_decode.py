@@ -6,14 +6,16 @@ from typing import Any
 
 import msgspec
 
-from proxypal_core.dialects import tools
-from proxypal_core.dialects.anthropic.answer import (
+from proxypal_core.dialects import failures, tools
+from proxypal_core.dialects.anthropic.errors import decode_failure, failure_in
+from proxypal_core.dialects.anthropic.words import (
+    ID_PREFIX,
+    NAME,
+    VENDOR,
     read_stop,
     read_usage,
     refusal,
 )
-from proxypal_core.dialects.anthropic.content_decode import NAME, VENDOR
-from proxypal_core.dialects.anthropic.errors import decode_failure, error_in
 from proxypal_core.hub.events import (
     Event,
     Finish,
@@ -25,7 +27,7 @@ from proxypal_core.hub.events import (
     ResponseStart,
     UsageReport,
 )
-from proxypal_core.hub.failure import Failure, Kind
+from proxypal_core.hub.failure import Failure
 from proxypal_core.hub.messages import (
     Blob,
     Opaque,
@@ -39,11 +41,7 @@ from proxypal_core.wire.jsonio import JsonObject, Malformed, arr, integer, need,
 from proxypal_core.wire.sse import Frame
 
 
-def decoder() -> "_Decoder":
-    return _Decoder()
-
-
-class _Decoder:
+class MessagesDecoder:
     """Blocks come one after another. Should they not, all but the first opened are held back
     until it is their turn.
     """
@@ -71,9 +69,7 @@ class _Decoder:
         if self._ended:
             return ()
         if self._stop is None or not self._stop.get("stop_reason"):
-            return self._fail(
-                Failure(Kind.TRUNCATED, "the provider's answer ended before it was complete")
-            )
+            return self._fail(failures.TRUNCATED)
         try:
             return self._finish()  # some servers leave out the message_stop
         except Malformed as error:
@@ -103,7 +99,7 @@ class _Decoder:
             case "error":
                 return self._fail(decode_failure(200, frame.data))
             case _:
-                failure = error_in(doc, frame.data)
+                failure = failure_in(doc, frame.data)
                 return [] if failure is None else self._fail(failure)
 
     def _start(self, message: JsonObject) -> list[Event]:
@@ -130,7 +126,7 @@ class _Decoder:
         earlier = self._open.pop(at, None)
         if earlier is not None:
             earlier.close()
-        block = _block(raw, f"toolu_{self._id.removeprefix('msg_')}_{at}")
+        block = _block(raw, f"toolu_{self._id.removeprefix(ID_PREFIX)}_{at}")
         self._calls = self._calls or isinstance(block, _CallBlock)
         self._queue.append(block)
         self._open[at] = block
@@ -180,7 +176,7 @@ class _Decoder:
         return events
 
     def _broken(self, error: Malformed) -> list[Event]:
-        return self._fail(Failure(Kind.BAD_REPLY, f"the provider sent a broken event: {error}"))
+        return self._fail(failures.broken_event(error))
 
     def _fail(self, failure: Failure) -> list[Event]:
         self._ended = True
@@ -323,3 +319,7 @@ def _block(raw: JsonObject, fallback_id: str) -> _Block:
             return _CallBlock(raw, fallback_id)
         case _:
             return _OwnBlock(raw)
+
+
+def decoder() -> MessagesDecoder:
+    return MessagesDecoder()

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from proxypal_core.dialects import tools
-from proxypal_core.dialects.anthropic.answer import (
-    message_id,
-    placeholder,
+from proxypal_core.dialects import answers, tools
+from proxypal_core.dialects.anthropic.answer import placeholder
+from proxypal_core.dialects.anthropic.content_encode import is_citation
+from proxypal_core.dialects.anthropic.errors import error_document
+from proxypal_core.dialects.anthropic.words import (
+    ID_PREFIX,
+    NAME,
+    VENDOR,
     stop_fields,
     usage_fields,
 )
-from proxypal_core.dialects.anthropic.content_encode import is_citation
-from proxypal_core.dialects.anthropic.content_decode import NAME, VENDOR
-from proxypal_core.dialects.anthropic.errors import error_document
 from proxypal_core.dialects.base import Reply
 from proxypal_core.hub.events import (
     Event,
@@ -39,14 +40,8 @@ from proxypal_core.hub.messages import (
 from proxypal_core.wire import jsonio, sse
 from proxypal_core.wire.jsonio import JsonObject
 
-HEARTBEAT = b'event: ping\ndata: {"type":"ping"}\n\n'
 
-
-def encoder(reply: Reply, /) -> "_Encoder":
-    return _Encoder(reply)
-
-
-class _Encoder:
+class MessagesEncoder:
     """A block is opened when there is something in it: clients send empty ones back, which
     Anthropic then refuses.
     """
@@ -92,7 +87,7 @@ class _Encoder:
     def _start(self, given: str) -> bytes:
         self._started = True
         message: JsonObject = {
-            "id": message_id(given or self._reply.id),
+            "id": answers.answer_id(ID_PREFIX, given, self._reply),
             "type": "message",
             "role": "assistant",
             "model": self._reply.request.model,
@@ -219,3 +214,7 @@ class _Encoder:
 
 def _event(document: JsonObject) -> bytes:
     return sse.frame(jsonio.dumps(document), document["type"])
+
+
+def encoder(reply: Reply, /) -> MessagesEncoder:
+    return MessagesEncoder(reply)

@@ -1,29 +1,18 @@
 """Google's ``generateContent``, as v1beta of the Gemini API speaks it."""
 
-from collections.abc import Sequence
-
-from proxypal_core.dialects.base import Reply
-from proxypal_core.dialects.gemini.answer import (
-    Decoder,
-    Encoder,
-    decode_response,
-    encode_response,
-    notice,
-    notice_whole,
-)
+from proxypal_core.dialects.base import always_told as with_usage
+from proxypal_core.dialects.base import nothing_asked as without_usage
+from proxypal_core.dialects.gemini.answer import decode_response, encode_response
+from proxypal_core.dialects.gemini.counting import count_reply, decode_count, encode_count
 from proxypal_core.dialects.gemini.errors import decode_failure, encode_failure
-from proxypal_core.dialects.gemini.framing import (
-    ARRAY_END,
-    ARRAY_START,
-    as_array_item,
-    canonical,
-)
-from proxypal_core.dialects.gemini.request_decode import decode_request
+from proxypal_core.dialects.gemini.framing import ARRAY_END, ARRAY_START, as_array_item
+from proxypal_core.dialects.gemini.lists import encode_model, encode_models
+from proxypal_core.dialects.gemini.notices import canonical, notice, notice_whole
+from proxypal_core.dialects.gemini.request_decode import decode_request, peek
 from proxypal_core.dialects.gemini.request_encode import encode_request
+from proxypal_core.dialects.gemini.stream_decode import decoder
+from proxypal_core.dialects.gemini.stream_encode import encoder
 from proxypal_core.dialects.gemini.words import NAME
-from proxypal_core.hub.messages import ModelInfo
-from proxypal_core.wire import jsonio
-from proxypal_core.wire.jsonio import JsonObject
 
 HEARTBEAT = b"\r\n"
 MODEL_PATHS = (("modelVersion",),)
@@ -36,10 +25,13 @@ __all__ = [
     "NAME",
     "as_array_item",
     "canonical",
+    "count_reply",
+    "decode_count",
     "decode_failure",
     "decode_request",
     "decode_response",
     "decoder",
+    "encode_count",
     "encode_failure",
     "encode_model",
     "encode_models",
@@ -49,37 +41,6 @@ __all__ = [
     "notice",
     "notice_whole",
     "peek",
+    "with_usage",
+    "without_usage",
 ]
-
-
-def peek(doc: JsonObject, /) -> tuple[str, bool]:
-    """The path says both."""
-    return "", False
-
-
-def decoder() -> Decoder:
-    return Decoder()
-
-
-def encoder(reply: Reply, /) -> Encoder:
-    return Encoder(reply)
-
-
-def encode_models(models: Sequence[ModelInfo], /) -> bytes:
-    return jsonio.dumps({"models": [_model(model) for model in models]})
-
-
-def encode_model(model: ModelInfo, /) -> bytes:
-    return jsonio.dumps(_model(model))
-
-
-def _model(model: ModelInfo) -> JsonObject:
-    limits = {"inputTokenLimit": model.context_tokens, "outputTokenLimit": model.output_tokens}
-    return {
-        "name": f"models/{model.id}",
-        "version": "001",
-        "displayName": model.name or model.id,
-        "description": f"{model.name or model.id} by {model.owner}",
-        **{field: limit for field, limit in limits.items() if limit},
-        "supportedGenerationMethods": ["generateContent", "countTokens"],
-    }

@@ -68,10 +68,6 @@ _ANSWERS: Mapping[Kind, tuple[int, str]] = {
     Kind.TIMEOUT: (504, "DEADLINE_EXCEEDED"),
     Kind.INTERNAL: (500, "INTERNAL"),
 }
-_CREDENTIAL = frozenset({Kind.AUTH, Kind.FORBIDDEN})
-
-_CONTEXT = re.compile(r"input token count .*exceeds the maximum", re.IGNORECASE)
-_TOKENS = re.compile(r"\d{4,}")
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────
@@ -103,6 +99,15 @@ def decode_failure(status: int, body: bytes, /) -> Failure:
         code=word or failure.code,
         retry_after=failure.retry_after if delay is None else delay,
     )
+
+
+def failure_in(doc: Any) -> Failure | None:
+    """The failure *doc* tells instead of an answer; also in the array of a stream without SSE."""
+    if isinstance(doc, list) and doc:
+        doc = doc[0]
+    if isinstance(doc, dict) and doc.get("error") is not None:
+        return decode_failure(200, jsonio.dumps(doc))
+    return None
 
 
 def _details(value: Any) -> list[JsonObject]:
@@ -153,7 +158,7 @@ def body(failure: Failure) -> bytes:
     if _HTTP.get(failure.code) == code:
         word = failure.code
     error: JsonObject = {"code": code, "message": _message(failure), "status": word}
-    details = [] if failure.kind in _CREDENTIAL else _details(failure.details)
+    details = [] if failure.kind in failures.OF_CREDENTIALS else _details(failure.details)
     if failure.retry_after is not None:
         details = [one for one in details if not one["@type"].endswith("RetryInfo")]
         details.append({"@type": _RETRY_INFO, "retryDelay": _duration(failure.retry_after)})
@@ -162,16 +167,18 @@ def body(failure: Failure) -> bytes:
     return jsonio.escape_separators(jsonio.dumps({"error": error}))
 
 
+_OWN_PHRASE = re.compile(r"input token count .*exceeds the maximum", re.IGNORECASE)
+
+
 def _message(failure: Failure) -> str:
-    if failure.kind in _CREDENTIAL:
-        return failures.credential_text(failure)
-    if failure.kind is not Kind.CONTEXT or _CONTEXT.search(failure.message):
-        return failure.message
-    numbers = sorted(map(int, _TOKENS.findall(failure.message)[:2]), reverse=True)
-    if len(numbers) == 2:
-        used, limit = numbers
-        return f"The input token count ({used}) exceeds the maximum number of tokens allowed ({limit})."
-    return "The input token count exceeds the maximum number of tokens allowed."
+    message = failures.client_text(failure)
+    if failure.kind is not Kind.CONTEXT or _OWN_PHRASE.search(message):
+        return message
+    counts = failures.token_counts(message)
+    if counts is None:
+        return "The input token count exceeds the maximum number of tokens allowed."
+    sent, limit = counts
+    return f"The input token count ({sent}) exceeds the maximum number of tokens allowed ({limit})."
 
 
 def _duration(seconds: float) -> str:

@@ -1,10 +1,9 @@
 """A Gemini request into the hub's words."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from proxypal_core.dialects import effort
+from proxypal_core.dialects import effort, tools
 from proxypal_core.dialects.gemini import schema as schemas
 from proxypal_core.dialects.gemini import words
 from proxypal_core.dialects.gemini.words import NAME
@@ -27,7 +26,7 @@ from proxypal_core.hub.messages import (
     Turn,
 )
 from proxypal_core.wire import jsonio
-from proxypal_core.wire.jsonio import arr, need, obj, opt, string
+from proxypal_core.wire.jsonio import JsonObject, arr, need, obj, opt, string
 
 # The fields that the hub has words for; all others travel in extras.
 _TOP = frozenset(
@@ -72,7 +71,12 @@ _BESIDE = frozenset(
 _SERVER_SIDE = frozenset({"executableCode", "codeExecutionResult", "toolCall", "toolResponse"})
 
 
-def decode_request(doc: jsonio.JsonObject, /, *, model: str, stream: bool) -> Request:
+def peek(doc: JsonObject, /) -> tuple[str, bool]:
+    """The path says both."""
+    return "", False
+
+
+def decode_request(doc: JsonObject, /, *, model: str, stream: bool) -> Request:
     doc = _camel(doc)
     config = opt(doc, "generationConfig", obj) or {}
     extras = {key: value for key, value in doc.items() if key not in _TOP and value is not None}
@@ -138,7 +142,7 @@ def _turns(contents: list[Any]) -> tuple[Turn, ...]:
     return tuple(_turn(obj(raw, path), path, ids) for path, raw in _numbered(contents, "contents"))
 
 
-def _turn(content: jsonio.JsonObject, path: str, ids: "_CallIds") -> Turn:
+def _turn(content: JsonObject, path: str, ids: "_CallIds") -> Turn:
     role = opt(content, "role", string, path) or ""
     if role not in _ROLES:
         raise invalid(f"{path}.role: must be user or model, not {role!r}", param=f"{path}.role")
@@ -175,7 +179,7 @@ class _CallIds:
         self._made: set[str] = set()
 
     def call(self, given: str, name: str, path: str) -> str:
-        call_id = given or _made_id(path, name)
+        call_id = given or tools.made_id(f"{path} {name}")
         if not given:
             self._made.add(call_id)
         self._waiting.setdefault(name, []).append(call_id)
@@ -186,16 +190,12 @@ class _CallIds:
         mine = (one for one in waiting if not given or one in self._made)
         found = given if given in waiting else next(mine, "")
         if not found:
-            return given or _made_id(path, name)
+            return given or tools.made_id(f"{path} {name}")
         waiting.remove(found)
         return found
 
 
-def _made_id(path: str, name: str) -> str:
-    return f"call_{hashlib.sha256(f'{path} {name}'.encode()).hexdigest()[:20]}"
-
-
-def _part(part: jsonio.JsonObject, path: str, ids: _CallIds) -> Part | None:
+def _part(part: JsonObject, path: str, ids: _CallIds) -> Part | None:
     """The hub's part, or None for one that says nothing but perhaps a signature."""
     kind = next((key for key, value in part.items() if key in _PARTS and value is not None), None)
     if kind is not None:
@@ -208,7 +208,7 @@ def _part(part: jsonio.JsonObject, path: str, ids: _CallIds) -> Part | None:
     return None
 
 
-def _text(part: jsonio.JsonObject, path: str, ids: _CallIds) -> Part | None:
+def _text(part: JsonObject, path: str, ids: _CallIds) -> Part | None:
     text = string(part["text"], path)
     if not text:
         return None
@@ -216,15 +216,15 @@ def _text(part: jsonio.JsonObject, path: str, ids: _CallIds) -> Part | None:
     return kind(text, words.blobs(part))
 
 
-def _inline(part: jsonio.JsonObject, path: str, ids: _CallIds) -> Part:
+def _inline(part: JsonObject, path: str, ids: _CallIds) -> Part:
     return words.with_detail(words.read_inline(part["inlineData"], path), part)
 
 
-def _file(part: jsonio.JsonObject, path: str, ids: _CallIds) -> Part:
+def _file(part: JsonObject, path: str, ids: _CallIds) -> Part:
     return words.with_detail(words.read_file(part["fileData"], path), part)
 
 
-def _call(part: jsonio.JsonObject, path: str, ids: _CallIds) -> Part:
+def _call(part: JsonObject, path: str, ids: _CallIds) -> Part:
     call = obj(part["functionCall"], path)
     name = need(call, "name", string, path)
     return ToolCall(
@@ -235,7 +235,7 @@ def _call(part: jsonio.JsonObject, path: str, ids: _CallIds) -> Part:
     )
 
 
-def _result(part: jsonio.JsonObject, path: str, ids: _CallIds) -> Part:
+def _result(part: JsonObject, path: str, ids: _CallIds) -> Part:
     raw = obj(part["functionResponse"], path)
     name = need(raw, "name", string, path)
     text, is_error = _said(opt(raw, "response", obj, path) or {}, name)
@@ -252,7 +252,7 @@ def _result(part: jsonio.JsonObject, path: str, ids: _CallIds) -> Part:
     )
 
 
-def _said(response: jsonio.JsonObject, name: str) -> tuple[str, bool]:
+def _said(response: JsonObject, name: str) -> tuple[str, bool]:
     """What a function's answer says, and whether it is an error."""
     is_error = bool(response.get("error"))
     # Some clients repeat the function's name beside the content.
@@ -267,7 +267,7 @@ def _said(response: jsonio.JsonObject, name: str) -> tuple[str, bool]:
     return jsonio.dumps_text(response), is_error
 
 
-_PARTS: Mapping[str, Callable[[jsonio.JsonObject, str, _CallIds], Part | None]] = {
+_PARTS: Mapping[str, Callable[[JsonObject, str, _CallIds], Part | None]] = {
     "text": _text,
     "inlineData": _inline,
     "fileData": _file,
@@ -279,7 +279,7 @@ _PARTS: Mapping[str, Callable[[jsonio.JsonObject, str, _CallIds], Part | None]] 
 # ── tools ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tools(doc: jsonio.JsonObject) -> list[Tool]:
+def _tools(doc: JsonObject) -> list[Tool]:
     found: list[Tool] = []
     for path, raw in _numbered(opt(doc, "tools", arr) or (), "tools"):
         for key, value in obj(raw, path).items():
@@ -295,7 +295,7 @@ def _tools(doc: jsonio.JsonObject) -> list[Tool]:
     return found
 
 
-def _tool(declared: jsonio.JsonObject, path: str) -> Tool:
+def _tool(declared: JsonObject, path: str) -> Tool:
     schema = opt(declared, "parametersJsonSchema", obj, path)
     if schema is None:
         subset = opt(declared, "parameters", obj, path)
@@ -307,7 +307,7 @@ def _tool(declared: jsonio.JsonObject, path: str) -> Tool:
     )
 
 
-def _tool_choice(config: jsonio.JsonObject, extras: dict[str, Any]) -> ToolChoice | None:
+def _tool_choice(config: JsonObject, extras: dict[str, Any]) -> ToolChoice | None:
     path = "toolConfig.functionCallingConfig"
     calling = opt(config, "functionCallingConfig", obj, "toolConfig") or {}
     rest = {key: value for key, value in config.items() if key != "functionCallingConfig"}
@@ -334,7 +334,7 @@ def _tool_choice(config: jsonio.JsonObject, extras: dict[str, Any]) -> ToolChoic
 # ── generationConfig ─────────────────────────────────────────────────────────────────────────
 
 
-def _sampling(config: jsonio.JsonObject) -> Sampling:
+def _sampling(config: JsonObject) -> Sampling:
     return Sampling(
         **{
             word: opt(config, field, read, "generationConfig")
@@ -343,7 +343,7 @@ def _sampling(config: jsonio.JsonObject) -> Sampling:
     )
 
 
-def _output(config: jsonio.JsonObject, rest: dict[str, Any]) -> Output:
+def _output(config: JsonObject, rest: dict[str, Any]) -> Output:
     """The wanted form; one that only Gemini has (``text/x.enum``) goes to *rest*."""
     mime = opt(config, "responseMimeType", string, "generationConfig") or ""
     schema = opt(config, "responseJsonSchema", obj, "generationConfig")
@@ -358,7 +358,7 @@ def _output(config: jsonio.JsonObject, rest: dict[str, Any]) -> Output:
     return Output("json_object" if mime == "application/json" else "text")
 
 
-def _reasoning(config: jsonio.JsonObject) -> Reasoning:
+def _reasoning(config: JsonObject) -> Reasoning:
     path = "generationConfig.thinkingConfig"
     show = opt(config, "includeThoughts", jsonio.boolean, path)
     level = (opt(config, "thinkingLevel", string, path) or "").lower()

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from proxypal_core.dialects import effort, media, tools, turns
+from proxypal_core.dialects import effort, extras, media, tools, turns
 from proxypal_core.dialects.base import Encoded
 from proxypal_core.dialects.gemini import schema as schemas
 from proxypal_core.dialects.gemini import words
@@ -38,13 +38,6 @@ from proxypal_core.wire.jsonio import JsonObject
 _STOP_LIMIT = 5
 _ID_LIMIT = 64
 _CONTINUE = "Continue your last message from exactly where it stopped."
-# Claude Code's first system block: it changes with every version and so spoils prompt caches.
-_BILLING = "x-anthropic-billing-header:"
-
-# Of what other dialects have beyond the hub's words: state at one vendor, which cannot be left
-# out without answering another question, and what only changes how the answer looks.
-_STATE = ("previous_response_id", "conversation", "prompt", "background")
-_VISIBLE = ("mcp_servers", "container", "modalities", "audio", "web_search_options")
 
 # Tools that a vendor runs itself and that Google has too, by how their type begins.
 _HOSTED = (("web_search", "googleSearch"), ("web_fetch", "urlContext"))
@@ -83,7 +76,7 @@ class _Target(NamedTuple):
 
 
 def encode_request(request: Request, /) -> Encoded:
-    names = tools.target_names(_all_names(request))
+    names = tools.target_names(tools.flat_names(request))
     to = _Target(_generation(request.model), "pro" in request.model, request.dialect == NAME, names)
     dropped: list[str] = []
     body: JsonObject = {"contents": _contents(request, to)}
@@ -113,29 +106,9 @@ def _generation(model: str) -> float:
     return float(f"{match[1]}.{match[2] or 0}") if match else 3.0
 
 
-def _flat(name: str, namespace: str) -> str:
-    return f"{namespace}__{name}" if namespace else name
-
-
-def _all_names(request: Request) -> Iterator[str]:
-    yield from (_flat(tool.name, tool.namespace) for tool in request.tools)
-    for turn in request.turns:
-        for part in turn.parts:
-            if isinstance(part, ToolCall):
-                yield _flat(part.name, part.namespace)
-
-
 def _put_extras(request: Request, body: JsonObject, config: JsonObject, dropped: list[str]) -> None:
-    for dialect, fields in request.extras.items():
-        if dialect == NAME or not isinstance(fields, Mapping):
-            continue
-        for field in _STATE:
-            if fields.get(field):
-                raise invalid(
-                    f"{field}: refers to state of one provider, which another does not have",
-                    param=field,
-                )
-        dropped += [field for field in _VISIBLE if fields.get(field)]
+    extras.refuse_state(request, NAME)
+    dropped += extras.visible(request, NAME)
     for field, value in request.extras.get(NAME, {}).items():
         if field == "generationConfig":
             config |= value
@@ -154,7 +127,7 @@ def _put_extras(request: Request, body: JsonObject, config: JsonObject, dropped:
 
 
 def _system(request: Request) -> list[str]:
-    return [one.text for one in request.system if one.text and not one.text.startswith(_BILLING)]
+    return [block.text for block in turns.instructions(request) if block.text]
 
 
 def _contents(request: Request, to: _Target) -> list[JsonObject]:
@@ -250,7 +223,7 @@ def _call(call: ToolCall, to: _Target) -> JsonObject:
     return {
         "functionCall": {
             "id": tools.target_id(call.id, limit=_ID_LIMIT),
-            "name": to.names[_flat(call.name, call.namespace)],
+            "name": to.names[tools.flat_name(call)],
             "args": tools.arguments_object(arguments),
         },
         **words.signature(call.blobs),
@@ -259,7 +232,7 @@ def _call(call: ToolCall, to: _Target) -> JsonObject:
 
 def _result(result: ToolResult, called: Mapping[str, ToolCall], to: _Target) -> list[JsonObject]:
     call = called.get(result.call_id)
-    name = _flat(call.name, call.namespace) if call else result.name
+    name = tools.flat_name(call) if call else result.name
     text = "\n".join(part.text for part in result.content if isinstance(part, Text))
     beside = [
         encoded
@@ -286,7 +259,7 @@ def _media(source: Source, name: str, to: _Target) -> JsonObject:
             data = base64.b64encode(text.encode()).decode()
             return words.inline_part("text/plain", data)
         case PlainText(text=text):
-            return {"text": f"{name}\n{text}" if name else text}
+            return {"text": media.titled(name, text)}
         case FileId(id=uri, origin="gemini", mime=mime):
             return _file_data(uri, mime)
         case Url(url=uri, mime=mime) if to.own or words.is_googles(uri):
@@ -294,7 +267,7 @@ def _media(source: Source, name: str, to: _Target) -> JsonObject:
         case Url():
             raise invalid("Gemini does not fetch addresses: send the file's bytes as a data URL")
         case FileId():
-            raise invalid("a file stored at one provider cannot be sent to another")
+            raise media.stored_elsewhere("a file")
 
 
 def _file_data(uri: str, mime: str) -> JsonObject:
@@ -308,9 +281,9 @@ def _functions(request: Request, to: _Target) -> dict[str, JsonObject]:
     """The functions by their name for Gemini; of two with one name the first holds."""
     declared: dict[str, JsonObject] = {}
     for tool in request.tools:
-        if tool.native is not None and tool.schema is None:
+        if tools.is_hosted(tool):
             continue
-        name = to.names[_flat(tool.name, tool.namespace)]
+        name = to.names[tools.flat_name(tool)]
         declared.setdefault(name, _function(tool, name))
     return declared
 
@@ -330,7 +303,7 @@ def _hosted(request: Request, dropped: list[str]) -> list[JsonObject]:
     """The tools that Google runs itself."""
     found: list[JsonObject] = []
     for tool in request.tools:
-        if tool.native is None or tool.schema is not None:
+        if not tools.is_hosted(tool):
             continue
         kind = str(tool.native.get("type", "")) if isinstance(tool.native, Mapping) else ""
         ours = next((name for begin, name in _HOSTED if kind.startswith(begin)), None)
@@ -364,9 +337,7 @@ def _calling(request: Request, to: _Target) -> JsonObject:
     choice = request.tool_choice
     if choice is None or choice.mode == "none":
         return {"mode": "NONE"}
-    flat = {tool.name: _flat(tool.name, tool.namespace) for tool in request.tools}
-    wanted = [flat.get(name, name) for name in choice.names]
-    names = [to.names[name] for name in wanted if name in to.names]
+    names = [to.names[name] for name in tools.chosen_names(request) if name in to.names]
     # A choice among some only exists where calls are checked.
     mode = "ANY" if choice.mode == "required" else "VALIDATED" if names else "AUTO"
     return {"mode": mode, "allowedFunctionNames": names} if names else {"mode": mode}

@@ -1,22 +1,24 @@
-"""Words that Gemini's requests and answers share."""
+"""The words that requests, answers and streams share."""
 
 import base64
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxypal_core.dialects import media
+from proxypal_core.dialects import extras, media
 from proxypal_core.hub.messages import (
     Audio,
     Base64,
     Blob,
     File,
     FileId,
+    FinishReason,
     Image,
     Part,
     PlainText,
     Source,
     Url,
+    Usage,
 )
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
@@ -48,14 +50,8 @@ def blobs(part: Mapping[str, Any]) -> tuple[Blob, ...]:
 
 def signature(found: tuple[Blob, ...]) -> dict[str, str]:
     """The field that carries this vendor's own blob, if there is one."""
-    return next(
-        (
-            {"thoughtSignature": media.inline("", blob.value).data}
-            for blob in found
-            if blob.origin == NAME
-        ),
-        {},
-    )
+    value = extras.blob_of(found, NAME)
+    return {"thoughtSignature": media.inline("", value).data} if value else {}
 
 
 def read_inline(raw: Any, path: str) -> Part:
@@ -110,3 +106,87 @@ def is_googles(uri: str) -> bool:
 
 def inline_part(mime: str, data: str) -> JsonObject:
     return {"inlineData": {"mimeType": mime, "data": data}}
+
+
+# ── why it ended ─────────────────────────────────────────────────────────────────────────────
+
+_REASONS = {
+    "STOP": FinishReason.STOP,
+    "MAX_TOKENS": FinishReason.LENGTH,
+    "CONTINUATION": FinishReason.PAUSE,
+    "SAFETY": FinishReason.CONTENT_FILTER,
+    "RECITATION": FinishReason.CONTENT_FILTER,
+    "LANGUAGE": FinishReason.CONTENT_FILTER,
+    "BLOCKLIST": FinishReason.CONTENT_FILTER,
+    "PROHIBITED_CONTENT": FinishReason.CONTENT_FILTER,
+    "SPII": FinishReason.CONTENT_FILTER,
+    "MODEL_ARMOR": FinishReason.CONTENT_FILTER,
+    "MALFORMED_FUNCTION_CALL": FinishReason.MALFORMED_CALL,
+    "UNEXPECTED_TOOL_CALL": FinishReason.MALFORMED_CALL,
+    "TOO_MANY_TOOL_CALLS": FinishReason.MALFORMED_CALL,
+    "MISSING_THOUGHT_SIGNATURE": FinishReason.MALFORMED_CALL,
+    "MALFORMED_RESPONSE": FinishReason.MALFORMED_CALL,
+}
+_UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
+
+# There is no word for calls, and none for a pause that a client could continue without a token.
+REASON_WORDS = {
+    FinishReason.STOP: "STOP",
+    FinishReason.TOOL_CALLS: "STOP",
+    FinishReason.STOP_SEQUENCE: "STOP",
+    FinishReason.PAUSE: "STOP",
+    FinishReason.LENGTH: "MAX_TOKENS",
+    FinishReason.CONTEXT_WINDOW: "MAX_TOKENS",
+    FinishReason.CONTENT_FILTER: "SAFETY",
+    FinishReason.REFUSAL: "SAFETY",
+    FinishReason.MALFORMED_CALL: "MALFORMED_FUNCTION_CALL",
+    FinishReason.OTHER: "OTHER",
+}
+
+
+def read_reason(word: str) -> FinishReason:
+    if word.startswith(("IMAGE_", "NO_IMAGE")):
+        return FinishReason.CONTENT_FILTER
+    return _REASONS.get(word, FinishReason.OTHER)
+
+
+def finish_reason(candidate: Mapping[str, Any]) -> str:
+    word = candidate.get("finishReason")
+    return word if isinstance(word, str) and word != _UNSPECIFIED else ""
+
+
+def block_reason(doc: Mapping[str, Any]) -> str:
+    feedback = doc.get("promptFeedback")
+    word = feedback.get("blockReason") if isinstance(feedback, dict) else None
+    return word if isinstance(word, str) else ""
+
+
+# ── what it cost ─────────────────────────────────────────────────────────────────────────────
+
+
+def read_usage(counts: Mapping[str, Any]) -> Usage:
+    """Counts that are zero are left out; the prompt includes what was cached."""
+
+    def count(field: str) -> int:
+        value = counts.get(field)
+        return value if isinstance(value, int) else 0
+
+    thoughts = count("thoughtsTokenCount")
+    return Usage(
+        input_total=count("promptTokenCount") + count("toolUsePromptTokenCount"),
+        input_cached=count("cachedContentTokenCount"),
+        output_total=count("candidatesTokenCount") + thoughts,
+        output_reasoning=thoughts,
+    )
+
+
+def write_usage(usage: Usage) -> JsonObject:
+    counts = {
+        "promptTokenCount": usage.input_total,
+        "cachedContentTokenCount": usage.input_cached,
+        "candidatesTokenCount": max(0, usage.output_total - usage.output_reasoning),
+        "thoughtsTokenCount": usage.output_reasoning,
+        "totalTokenCount": usage.total,
+    }
+    optional = ("cachedContentTokenCount", "thoughtsTokenCount")
+    return {field: count for field, count in counts.items() if count or field not in optional}

@@ -1,18 +1,21 @@
 """OpenAI Chat Completions, as OpenAI serves it and as everybody else does."""
 
-from proxypal_core.dialects.openai_chat.answer import (
-    decode_response,
-    encode_model,
-    encode_models,
-    encode_response,
+from proxypal_core.dialects.openai_chat.answer import decode_response, encode_response
+from proxypal_core.dialects.openai_chat.counting import count_reply, decode_count, encode_count
+from proxypal_core.dialects.openai_chat.errors import decode_failure, encode_failure
+from proxypal_core.dialects.openai_chat.notices import (
+    canonical,
     notice,
     notice_whole,
+    without_usage,
 )
-from proxypal_core.dialects.openai_chat.errors import decode_failure, encode_failure
-from proxypal_core.dialects.openai_chat.request_decode import decode_request, peek
+from proxypal_core.dialects.openai_chat.request_decode import decode_request
 from proxypal_core.dialects.openai_chat.request_encode import encode_request
-from proxypal_core.dialects.openai_chat.stream import canonical, decoder, encoder, without_usage
+from proxypal_core.dialects.openai_chat.stream_decode import decoder
+from proxypal_core.dialects.openai_chat.stream_encode import encoder
+from proxypal_core.dialects.openai_chat.usage_asked import with_usage
 from proxypal_core.dialects.openai_chat.words import NAME
+from proxypal_core.dialects.openai_words import encode_model, encode_models, peek
 
 HEARTBEAT = b": keep-alive\n\n"
 MODEL_PATHS = (("model",),)
@@ -22,10 +25,13 @@ __all__ = [
     "MODEL_PATHS",
     "NAME",
     "canonical",
+    "count_reply",
+    "decode_count",
     "decode_failure",
     "decode_request",
     "decode_response",
     "decoder",
+    "encode_count",
     "encode_failure",
     "encode_model",
     "encode_models",
@@ -35,5 +41,6 @@ __all__ = [
     "notice",
     "notice_whole",
     "peek",
+    "with_usage",
     "without_usage",
 ]

@@ -1,15 +1,14 @@
-"""Whole answers, and what one of them or an event of a stream tells who only looks on."""
+"""Whole answers, both ways."""
 
-import re
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from proxypal_core.dialects import tools
-from proxypal_core.dialects.base import Notice, Reply
-from proxypal_core.dialects.openai_chat.errors import read_error_object
+from proxypal_core.dialects import answers, tools
+from proxypal_core.dialects.base import Reply
+from proxypal_core.dialects.openai_chat.errors import failure_in
 from proxypal_core.dialects.openai_chat.words import (
+    ID_PREFIX,
     annotation,
     answers_in_legacy_form,
     content_pieces,
@@ -26,10 +25,8 @@ from proxypal_core.dialects.openai_chat.words import (
 )
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.hub.messages import (
-    ModelInfo,
     Part,
     Refusal,
-    Request,
     Response,
     Text,
     Thinking,
@@ -38,7 +35,6 @@ from proxypal_core.hub.messages import (
 )
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
-from proxypal_core.wire.sse import Frame
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
@@ -50,15 +46,14 @@ def decode_response(doc: JsonObject, /) -> Response:
         Malformed: it has not the form of an answer.
         Refused: it is an error, or was not finished.
     """
-    if doc.get("error"):
-        raise Refused(read_error_object(doc["error"]))
+    failure = failure_in(doc)
+    if failure is not None:
+        raise Refused(failure)
     choices = jsonio.need(doc, "choices", jsonio.arr)
     if not choices:
         raise Refused(Failure(Kind.BAD_REPLY, "the provider's answer has no choices"))
     choice = jsonio.obj(choices[0], "choices[0]")
     word = jsonio.opt(choice, "finish_reason", jsonio.string, "choices[0]")
-    if word == "error":
-        raise Refused(read_error_object(choice.get("error") or "the provider broke off"))
     if not word:
         raise Refused(Failure(Kind.TRUNCATED, "the provider's answer has no finish reason"))
     answer_id = jsonio.opt(doc, "id", jsonio.string) or ""
@@ -103,21 +98,10 @@ def _parts(message: JsonObject, path: str, answer_id: str) -> tuple[Part, ...]:
 # ── writing ──────────────────────────────────────────────────────────────────────────────────
 
 
-def answer_id(given: str, reply: Reply) -> str:
-    """The answer's id in the form that this dialect's have."""
-    value = given or reply.id
-    return value if value.startswith("chatcmpl-") else f"chatcmpl-{value}"
-
-
-def freeform_names(request: Request) -> frozenset[str]:
-    """The tools whose calls go to the client as text, though the upstream knew only functions."""
-    return frozenset(tool.name for tool in request.tools if tool.freeform)
-
-
 def encode_response(response: Response, reply: Reply, /) -> bytes:
     request = reply.request
     legacy = answers_in_legacy_form(request)
-    freeform = freeform_names(request)
+    freeform = tools.freeform_names(request)
     calls = [part for part in response.parts if isinstance(part, ToolCall)]
     text = joined(response.parts, Text)
     refusal = "".join(part.text for part in response.parts if isinstance(part, Refusal))
@@ -138,7 +122,7 @@ def encode_response(response: Response, reply: Reply, /) -> bytes:
     finish = finish_word(response.finish, calls=bool(calls), refused=bool(refusal), legacy=legacy)
     return jsonio.dumps(
         {
-            "id": answer_id(response.id, reply),
+            "id": answers.answer_id(ID_PREFIX, response.id, reply),
             "object": "chat.completion",
             "created": reply.created,
             "model": request.model,
@@ -170,87 +154,3 @@ def _annotations(parts: Sequence[Part]) -> list[JsonObject]:
             written = [annotation(raw, end - len(part.text), end) for raw in part.citations]
             found += [one for one in written if one]
     return found
-
-
-# ── looking on ───────────────────────────────────────────────────────────────────────────────
-
-# A key with its quotes never stands inside a JSON string, where quotes are escaped.
-_CONTENT = re.compile(
-    rb'"(?:content|reasoning_content|reasoning|refusal)"\s*:\s*(?:"[^"]|\[\s*\{)'
-    rb'|"tool_calls"\s*:\s*\[\s*\{|"(?:function_call|audio)"\s*:\s*\{'
-)
-_FINISH = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
-_ERROR = re.compile(rb'"error"\s*:\s*["{]')
-_USAGE = re.compile(rb'"usage"\s*:\s*\{')
-_BEGUN = Notice(begun=True)
-_PLAIN = (None, _BEGUN)
-
-
-def notice(frame: Frame, /) -> Notice | None:
-    data = frame.data
-    begun = _CONTENT.search(data) is not None
-    finish = _FINISH.search(data)
-    if finish is None and not (_ERROR.search(data) or _USAGE.search(data)):
-        if data.lstrip().startswith((b"{", b"[DONE]")) or not data.strip():
-            return _PLAIN[begun]
-        return Notice(failure=Failure(Kind.BAD_REPLY, "the provider sent an event that is no JSON"))
-    try:
-        doc = jsonio.load_object(data)
-    except jsonio.Malformed as error:
-        return Notice(failure=Failure(Kind.BAD_REPLY, f"the provider sent a broken event: {error}"))
-    failure = _failure(doc)
-    if failure is not None:
-        return Notice(failure=failure)
-    return Notice(begun=begun, finished=finish is not None, usage=stream_usage(doc))
-
-
-def notice_whole(doc: JsonObject, /) -> Notice:
-    failure = _failure(doc)
-    if failure is not None:
-        return Notice(failure=failure)
-    choice = _first_choice(doc)
-    message = choice.get("message")
-    begun = isinstance(message, dict) and any(
-        message.get(key) for key in ("content", "tool_calls", "refusal", "function_call", "audio")
-    )
-    return Notice(
-        begun=begun or (isinstance(message, dict) and bool(thought(message))),
-        finished=bool(choice.get("finish_reason")),
-        usage=read_usage(doc.get("usage")),
-    )
-
-
-def _failure(doc: JsonObject) -> Failure | None:
-    """The failure that *doc* is: an error at its top, or a choice that ended in one."""
-    if doc.get("error"):
-        return read_error_object(doc["error"])
-    choice = _first_choice(doc)
-    if choice.get("finish_reason") == "error":
-        return read_error_object(choice.get("error") or "the provider broke off")
-    return None
-
-
-def stream_usage(doc: JsonObject) -> Usage | None:
-    """The usage of a chunk; some servers put it into the choice."""
-    return read_usage(doc.get("usage")) or read_usage(_first_choice(doc).get("usage"))
-
-
-def _first_choice(doc: JsonObject) -> JsonObject:
-    choices: Any = doc.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    return first if isinstance(first, dict) else {}
-
-
-# ── lists ────────────────────────────────────────────────────────────────────────────────────
-
-
-def encode_models(models: Sequence[ModelInfo], /) -> bytes:
-    return jsonio.dumps({"object": "list", "data": [_model(model) for model in models]})
-
-
-def encode_model(model: ModelInfo, /) -> bytes:
-    return jsonio.dumps(_model(model))
-
-
-def _model(model: ModelInfo) -> JsonObject:
-    return {"id": model.id, "object": "model", "created": 0, "owned_by": model.owner}

@@ -14,10 +14,9 @@ from proxypal_core.dialects.openai_chat.words import (
     read_function_call,
     thought,
 )
+from proxypal_core.dialects.openai_words import read_audio
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
-    Audio,
-    Base64,
     CacheMark,
     File,
     FileId,
@@ -77,11 +76,6 @@ _KNOWN = frozenset(
         "service_tier",
     }
 )
-
-
-def peek(doc: JsonObject, /) -> tuple[str, bool]:
-    model = doc.get("model")
-    return model if isinstance(model, str) else "", doc.get("stream") is True
 
 
 def decode_request(doc: JsonObject, /, *, model: str, stream: bool) -> Request:
@@ -254,18 +248,7 @@ def _image(part: JsonObject, path: str) -> Part:
     detail = jsonio.opt(image, "detail", jsonio.string, path) or ""
     if url.startswith(("https://", "http://")):
         return Image(Url(url), detail, _cache(part))
-    return Image(_data(url, f"{path}.url"), detail, _cache(part))
-
-
-def _audio(part: JsonObject, path: str) -> Part:
-    audio = jsonio.need(part, "input_audio", jsonio.obj, path)
-    path += ".input_audio"
-    word = jsonio.need(audio, "format", jsonio.string, path)
-    data = jsonio.need(audio, "data", jsonio.string, path)
-    if data.startswith("data:"):
-        data = _data(data, f"{path}.data").data
-    source = media.inline("audio/mpeg" if word == "mp3" else f"audio/{word}", data)
-    return Audio(source.mime, source.data)
+    return Image(media.need_data_url(url, f"{path}.url"), detail, _cache(part))
 
 
 def _file(part: JsonObject, path: str) -> Part:
@@ -277,7 +260,7 @@ def _file(part: JsonObject, path: str) -> Part:
         return File(FileId(file_id, NAME), name, _cache(part))
     data = jsonio.need(file, "file_data", jsonio.string, path)
     if data.startswith("data:"):
-        return File(_data(data, f"{path}.file_data"), name, _cache(part))
+        return File(media.need_data_url(data, f"{path}.file_data"), name, _cache(part))
     return File(media.inline("application/pdf", data), name, _cache(part))
 
 
@@ -285,16 +268,9 @@ _PARTS: dict[str, Callable[[JsonObject, str], Part | None]] = {
     "text": _text,
     "refusal": _refusal,
     "image_url": _image,
-    "input_audio": _audio,
+    "input_audio": read_audio,
     "file": _file,
 }
-
-
-def _data(url: str, path: str) -> Base64:
-    source = media.parse_data_url(url)
-    if source is None:
-        raise invalid(f"{path}: must be an http(s) URL or a base64 data URL", param=path)
-    return source
 
 
 # What a breakpoint's lifetime comes to where only 5m and 1h exist.

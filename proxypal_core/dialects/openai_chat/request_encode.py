@@ -4,24 +4,27 @@ Compatible servers know the dialect as of some year. So the oldest word that mea
 used, except towards OpenAI's own models, which refuse some of the old ones.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from proxypal_core.dialects import effort, tools, turns
+from proxypal_core.dialects import effort, extras, tools, turns
 from proxypal_core.dialects.base import Encoded
-from proxypal_core.dialects.openai_chat.content_encode import encode_content, encode_mark, encode_part
-from proxypal_core.dialects.openai_chat.words import (
-    NAME,
+from proxypal_core.dialects.openai_chat.content_encode import (
+    encode_content,
+    encode_mark,
+    encode_part,
+)
+from proxypal_core.dialects.openai_chat.words import NAME, joined, write_signature
+from proxypal_core.dialects.openai_words import (
+    end_user,
     is_openai,
     is_reasoning,
-    joined,
+    is_strict,
     least_effort,
-    write_signature,
+    service_tier,
 )
-from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
     Audio,
     File,
@@ -42,15 +45,7 @@ from proxypal_core.wire.jsonio import JsonObject
 
 _ID_LIMIT = 40
 _STOP_LIMIT = 4
-_USER_LIMIT = 64
 _IMAGE_BELOW = "[image below]"
-# Claude Code's first system block: it changes with every version and so spoils prompt caches.
-_BILLING = "x-anthropic-billing-header:"
-
-# Of what other dialects have beyond the hub's words: state at one vendor, which cannot be left
-# out without answering another question, and what only changes how the answer looks.
-_STATE = ("previous_response_id", "conversation", "prompt", "background", "cachedContent")
-_VISIBLE = ("mcp_servers", "container", "safetySettings", "responseModalities", "speechConfig")
 
 
 class _Target(NamedTuple):
@@ -65,7 +60,7 @@ class _Target(NamedTuple):
 
 
 def encode_request(request: Request, /) -> Encoded:
-    names = tools.target_names(_all_names(request))
+    names = tools.target_names(tools.flat_names(request))
     reasoning = is_reasoning(request.model)
     to = _Target(
         openai=is_openai(request.model),
@@ -92,30 +87,9 @@ def encode_request(request: Request, /) -> Encoded:
     return Encoded(jsonio.dumps(body), tuple(dict.fromkeys(dropped)), names=tools.renamed(to.names))
 
 
-def _flat(name: str, namespace: str) -> str:
-    return f"{namespace}__{name}" if namespace else name
-
-
-def _all_names(request: Request) -> Iterable[str]:
-    for tool in request.tools:
-        yield _flat(tool.name, tool.namespace)
-    for turn in request.turns:
-        for part in turn.parts:
-            if isinstance(part, ToolCall):
-                yield _flat(part.name, part.namespace)
-
-
 def _extras(request: Request, dropped: list[str]) -> JsonObject:
-    for dialect, fields in request.extras.items():
-        if dialect == NAME or not isinstance(fields, Mapping):
-            continue
-        for field in _STATE:
-            if fields.get(field):
-                raise invalid(
-                    f"{field}: refers to state of one provider, which another does not have",
-                    param=field,
-                )
-        dropped += [field for field in _VISIBLE if fields.get(field)]
+    extras.refuse_state(request, NAME)
+    dropped += extras.visible(request, NAME)
     own = request.extras.get(NAME, {})
     # "functions" is only remembered for the answer's form: the tools are in the hub's words.
     return {field: value for field, value in own.items() if field != "functions"}
@@ -127,7 +101,7 @@ def _extras(request: Request, dropped: list[str]) -> JsonObject:
 def _messages(request: Request, to: _Target, dropped: list[str]) -> list[JsonObject]:
     role = "developer" if to.reasoning else "system"
     messages: list[JsonObject] = []
-    system = [block for block in request.system if not block.text.startswith(_BILLING)]
+    system = turns.instructions(request)
     if system:
         messages.append({"role": role, "content": _instructions(system, to)})
     for turn in turns.paired(request.turns):
@@ -158,18 +132,12 @@ def _user(turn: Turn, to: _Target, dropped: list[str]) -> list[JsonObject]:
             message, media_parts = _result(part)
             messages.append(message)
             rest += media_parts
-    rest += [part for part in turn.parts if _is_said(part)]
-    dropped += [_opaque_name(part) for part in turn.parts if isinstance(part, Opaque)]
+    rest += [part for part in turn.parts if turns.is_said(part)]
+    dropped += [extras.name_of(part) for part in turn.parts if isinstance(part, Opaque)]
     if rest:
         message = {"role": "user", "content": encode_content(rest, own=to.own)}
         messages.append({**message, "name": turn.name} if turn.name else message)
     return messages
-
-
-def _is_said(part: Part) -> bool:
-    if isinstance(part, Text):
-        return bool(part.text)
-    return isinstance(part, (Image, Audio, File))
 
 
 def _result(result: ToolResult) -> tuple[JsonObject, list[Part]]:
@@ -204,7 +172,7 @@ def _assistant(turn: Turn, to: _Target, dropped: list[str]) -> list[JsonObject]:
         if isinstance(part, Opaque) and part.dialect == NAME and isinstance(part.raw, Mapping):
             message |= part.raw
         elif isinstance(part, Opaque):
-            dropped.append(_opaque_name(part))
+            dropped.append(extras.name_of(part))
         elif isinstance(part, (Image, Audio, File)):
             dropped.append(type(part).__name__.lower())
     if calls:
@@ -216,13 +184,8 @@ def _assistant(turn: Turn, to: _Target, dropped: list[str]) -> list[JsonObject]:
     return [{**message, "name": turn.name} if turn.name else message]
 
 
-def _opaque_name(part: Opaque) -> str:
-    kind = part.raw.get("type") if isinstance(part.raw, Mapping) else None
-    return kind if isinstance(kind, str) else part.dialect
-
-
 def _call(call: ToolCall, to: _Target) -> JsonObject:
-    name = to.names[_flat(call.name, call.namespace)]
+    name = to.names[tools.flat_name(call)]
     if call.freeform and to.freeform:
         custom = {"name": name, "input": call.arguments}
         return {"id": _id(call.id), "type": "custom", "custom": custom}
@@ -242,15 +205,14 @@ def _call(call: ToolCall, to: _Target) -> JsonObject:
 
 def _tool_fields(request: Request, to: _Target, dropped: list[str]) -> JsonObject:
     choice = request.tool_choice
-    flat = {tool.name: _flat(tool.name, tool.namespace) for tool in request.tools}
-    wanted = {flat.get(name, name) for name in choice.names} if choice else set()
+    wanted = set(tools.chosen_names(request))
     # One name can be forced by naming it. OpenAI's own models can be told of several; for others
     # the tools that may not be called are left out.
     narrowed = len(wanted) > (1 if choice and choice.mode == "required" else 0)
     declared: dict[str, tuple[Tool, JsonObject]] = {}
     for tool in request.tools:
-        name = _flat(tool.name, tool.namespace)
-        if tool.native is not None and tool.dialect != NAME and tool.schema is None:
+        name = tools.flat_name(tool)
+        if tools.is_hosted(tool) and tool.dialect != NAME:
             dropped.append(name)
         elif narrowed and not to.openai and name not in wanted:
             continue
@@ -283,7 +245,7 @@ def _reference(declaration: JsonObject) -> JsonObject:
 def _tool(tool: Tool, to: _Target) -> JsonObject:
     if tool.native is not None and tool.dialect == NAME:
         return dict(tool.native)
-    name = to.names[_flat(tool.name, tool.namespace)]
+    name = to.names[tools.flat_name(tool)]
     if tool.freeform and to.freeform:
         custom: JsonObject = {"name": name}
         if tool.description:
@@ -299,7 +261,7 @@ def _tool(tool: Tool, to: _Target) -> JsonObject:
     if tool.schema is not None:
         function["parameters"] = tool.schema
     if tool.strict is not None:
-        function["strict"] = tool.strict and (to.own or _is_strict(tool.schema))
+        function["strict"] = tool.strict and (to.own or is_strict(tool.schema))
     return {"type": "function", "function": function}
 
 
@@ -309,22 +271,6 @@ def _format(grammar: Any) -> Any:
         rules = {key: value for key, value in grammar.items() if key != "type"}
         return {"type": "grammar", "grammar": rules}
     return grammar
-
-
-def _is_strict(schema: Any) -> bool:
-    """Whether OpenAI takes *schema* in strict mode: objects closed, every property required."""
-    if isinstance(schema, list):
-        return all(_is_strict(item) for item in schema)
-    if not isinstance(schema, Mapping):
-        return True
-    properties = schema.get("properties", {})
-    if schema.get("type") == "object" or properties:
-        if schema.get("additionalProperties") is not False:
-            return False
-        if set(schema.get("required", ())) != set(properties):
-            return False
-    inner = [value for key, value in schema.items() if key not in ("properties", "enum", "const")]
-    return all(_is_strict(value) for value in (*inner, *properties.values()))
 
 
 # ── the rest ─────────────────────────────────────────────────────────────────────────────────
@@ -376,7 +322,7 @@ def _output(request: Request, to: _Target, dropped: list[str]) -> JsonObject:
             if output.schema is not None:
                 form["schema"] = output.schema
             if not to.own:
-                form["strict"] = output.strict is not False and _is_strict(output.schema)
+                form["strict"] = output.strict is not False and is_strict(output.schema)
             elif output.strict is not None:
                 form["strict"] = output.strict
             fields["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -404,16 +350,10 @@ def _effort(request: Request, to: _Target, dropped: list[str]) -> JsonObject:
     return {"reasoning_effort": word}
 
 
-_TIERS = {"standard_only": "default", "standard": "default"}
-
-
 def _identity(request: Request, to: _Target, dropped: list[str]) -> JsonObject:
     fields: JsonObject = {}
     if request.end_user:
-        user = request.end_user
-        if len(user) > _USER_LIMIT:
-            user = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
-        fields["safety_identifier" if to.reasoning else "user"] = user
+        fields["safety_identifier" if to.reasoning else "user"] = end_user(request.end_user)
     if request.cache_key and (to.own or to.openai):
         fields["prompt_cache_key"] = request.cache_key
     if request.metadata and to.own:
@@ -421,7 +361,7 @@ def _identity(request: Request, to: _Target, dropped: list[str]) -> JsonObject:
     elif request.metadata:
         dropped.append("metadata")
     if request.service_tier and (to.own or to.openai):
-        fields["service_tier"] = _TIERS.get(request.service_tier, request.service_tier)
+        fields["service_tier"] = service_tier(request.service_tier)
     elif request.service_tier:
         dropped.append("service_tier")
     return fields

@@ -1,11 +1,10 @@
 """The words that requests, answers and streams share."""
 
-import hashlib
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from proxypal_core.dialects import answers, extras, tools
 from proxypal_core.hub.messages import (
     Blob,
     FinishReason,
@@ -20,32 +19,7 @@ from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
 
 NAME = "openai-chat"
-
-# Names of OpenAI's own models, also behind a prefix ("openai/gpt-5.5"). Anything else may be any
-# server that speaks the dialect as it was when that server was written.
-_OPENAI = re.compile(r"(?:^|/)(?:gpt-(?!oss)|chatgpt-|o[134](?![a-z0-9]))")
-_REASONING = re.compile(r"(?:^|/)(?:gpt-[5-9]|o[134](?![a-z0-9]))")
-
-
-def is_openai(model: str) -> bool:
-    return _OPENAI.search(model) is not None
-
-
-def is_reasoning(model: str) -> bool:
-    """Whether *model* is one of OpenAI's that reason, and refuse what only others take."""
-    return _REASONING.search(model) is not None
-
-
-# Of OpenAI's reasoning models, those that cannot be told to think not at all.
-_LEAST_EFFORTS = (
-    (re.compile(r"(?:^|/)o[134](?![a-z0-9])"), "low"),
-    (re.compile(r"(?:^|/)gpt-5(?![.\d])"), "minimal"),
-)
-
-
-def least_effort(model: str) -> str:
-    """How a reasoning *model* is told to think as little as it can."""
-    return next((word for pattern, word in _LEAST_EFFORTS if pattern.search(model)), "none")
+ID_PREFIX = "chatcmpl-"
 
 
 def answers_in_legacy_form(request: Request) -> bool:
@@ -85,11 +59,7 @@ def read_finish(word: str, *, calls: bool) -> tuple[FinishReason, str]:
     """What the finish reason *word* means in an answer with or without tool *calls*, and the
     word itself where the hub has none for it.
     """
-    reason = _FINISHES.get(word, FinishReason.OTHER)
-    if reason is FinishReason.STOP and calls:
-        reason = FinishReason.TOOL_CALLS
-    elif reason is FinishReason.TOOL_CALLS and not calls:
-        reason = FinishReason.STOP  # an agent told of calls that are not there asks for ever
+    reason = answers.settled(_FINISHES.get(word, FinishReason.OTHER), calls=calls)
     return reason, word if reason is FinishReason.OTHER else ""
 
 
@@ -140,6 +110,17 @@ def write_usage(usage: Usage) -> JsonObject:
             "rejected_prediction_tokens": 0,
         },
     }
+
+
+def first_choice(doc: JsonObject) -> JsonObject:
+    choices: Any = doc.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) else {}
+
+
+def stream_usage(doc: JsonObject) -> Usage | None:
+    """The usage of a chunk; some servers put it into the choice."""
+    return read_usage(doc.get("usage")) or read_usage(first_choice(doc).get("usage"))
 
 
 def _details(usage: JsonObject, key: str) -> JsonObject:
@@ -213,8 +194,7 @@ def legacy_id(name: str) -> str:
 
 def synthetic_id(answer_id: str, number: int) -> str:
     """An id for a call that came without one: the same each time, another in each answer."""
-    digest = hashlib.sha256(f"{answer_id}:{number}".encode("utf-8", "surrogatepass")).hexdigest()
-    return f"call_{digest[:24]}"
+    return tools.made_id(f"{answer_id}:{number}")
 
 
 def arguments_text(value: Any, path: str) -> str:
@@ -240,10 +220,8 @@ def read_signature(call: JsonObject) -> tuple[Blob, ...]:
 
 def write_signature(blobs: Iterable[Blob]) -> JsonObject:
     """The fields of a call that carry Gemini's signature; none when there is none."""
-    for blob in blobs:
-        if blob.origin == "gemini" and blob.kind == "thought_signature":
-            return {"extra_content": {"google": {"thought_signature": blob.value}}}
-    return {}
+    signature = extras.blob_of(blobs, "gemini", "thought_signature")
+    return {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
 
 
 def read_call(call: JsonObject, path: str) -> ToolCall:

@@ -1,30 +1,33 @@
 """OpenAI Responses: https://platform.openai.com/docs/api-reference/responses."""
 
-from proxypal_core.dialects.base import Decoder, Encoder, Reply
-from proxypal_core.dialects.openai_responses.answer import (
-    decode_response,
-    encode_model,
-    encode_models,
-    encode_response,
-    notice,
-    notice_whole,
-)
+from proxypal_core.dialects.base import always_told as with_usage
+from proxypal_core.dialects.base import nothing_asked as without_usage
+from proxypal_core.dialects.openai_responses.answer import decode_response, encode_response
+from proxypal_core.dialects.openai_responses.counting import count_reply, decode_count, encode_count
 from proxypal_core.dialects.openai_responses.errors import decode_failure, encode_failure
-from proxypal_core.dialects.openai_responses.request_decode import decode_request, peek
+from proxypal_core.dialects.openai_responses.notices import canonical, notice, notice_whole
+from proxypal_core.dialects.openai_responses.request_decode import decode_request
 from proxypal_core.dialects.openai_responses.request_encode import encode_request
-from proxypal_core.dialects.openai_responses.stream_decode import ResponsesDecoder
-from proxypal_core.dialects.openai_responses.stream_encode import ResponsesEncoder
+from proxypal_core.dialects.openai_responses.stream_decode import decoder
+from proxypal_core.dialects.openai_responses.stream_encode import encoder
 from proxypal_core.dialects.openai_responses.words import NAME
+from proxypal_core.dialects.openai_words import encode_model, encode_models, peek
+
+HEARTBEAT = b": keep-alive\n\n"
+MODEL_PATHS = (("model",), ("response", "model"))
 
 __all__ = [
     "HEARTBEAT",
     "MODEL_PATHS",
     "NAME",
     "canonical",
+    "count_reply",
+    "decode_count",
     "decode_failure",
     "decode_request",
     "decode_response",
     "decoder",
+    "encode_count",
     "encode_failure",
     "encode_model",
     "encode_models",
@@ -34,20 +37,6 @@ __all__ = [
     "notice",
     "notice_whole",
     "peek",
+    "with_usage",
+    "without_usage",
 ]
-
-HEARTBEAT = b": keep-alive\n\n"
-MODEL_PATHS = (("model",), ("response", "model"))
-
-
-def decoder() -> Decoder:
-    return ResponsesDecoder()
-
-
-def encoder(reply: Reply, /) -> Encoder:
-    return ResponsesEncoder(reply)
-
-
-def canonical(raw: bytes, /) -> bytes:
-    """*raw* itself: every event of this dialect is safe for its clients."""
-    return raw

@@ -1,26 +1,14 @@
-"""Whole answers, both ways; what an onlooker sees in them; and lists of models."""
+"""Whole answers, both ways."""
 
-import re
-from collections.abc import Sequence
-from typing import Any
-
-from proxypal_core.dialects.base import Notice, Reply
-from proxypal_core.dialects.openai_responses.errors import read_error_object
+from proxypal_core.dialects import answers
+from proxypal_core.dialects.base import Reply
+from proxypal_core.dialects.openai_responses.errors import failure_in
 from proxypal_core.dialects.openai_responses.items import (
     ClientTools,
     finished_call,
     item_id,
-    read_finish,
-    read_image,
-    read_usage,
+    read_item,
     write_item,
-    write_status,
-    write_usage,
-)
-from proxypal_core.dialects.openai_responses.request_decode import (
-    call_part,
-    content,
-    reasoning_part,
 )
 from proxypal_core.dialects.openai_responses.request_encode import (
     reasoning_words,
@@ -29,24 +17,18 @@ from proxypal_core.dialects.openai_responses.request_encode import (
 )
 from proxypal_core.dialects.openai_responses.words import (
     COMPLETED,
-    FAILED,
+    ID_PREFIX,
     INCOMPLETE,
     NAME,
+    read_finish,
+    read_usage,
+    write_status,
+    write_usage,
 )
 from proxypal_core.hub.failure import Failure, Kind, Refused
-from proxypal_core.hub.messages import (
-    ModelInfo,
-    Opaque,
-    Part,
-    Refusal,
-    Response,
-    Text,
-    ToolCall,
-    Usage,
-)
+from proxypal_core.hub.messages import Part, Response, ToolCall, Usage
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject, arr, obj, opt, string
-from proxypal_core.wire.sse import Frame
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
@@ -73,58 +55,7 @@ def decode_response(doc: JsonObject, /) -> Response:
     )
 
 
-def read_item(item: JsonObject, path: str) -> list[Part]:
-    """The parts of an output item; what only this dialect has is kept as it is."""
-    match item.get("type"):
-        case "message":
-            parts = [
-                read_content(obj(part, f"{path}.content[{at}]"), f"{path}.content[{at}]")
-                for at, part in enumerate(opt(item, "content", arr, path) or [])
-            ]
-            return [part for part in parts if part is not None]
-        case "reasoning":
-            thinking = reasoning_part(item, path)
-            return [] if thinking is None else [thinking]
-        case "function_call" | "custom_tool_call":
-            return [call_part(item, path)]
-        case "image_generation_call":
-            image = read_image(item)
-            return [Opaque(NAME, item)] if image is None else [image]
-        case _:
-            return [Opaque(NAME, item)]
-
-
-def read_content(raw: JsonObject, path: str) -> Text | Refusal | None:
-    """A part of a message; None when there is nothing in it."""
-    (part,) = content([raw], path.rpartition("[")[0])
-    if isinstance(part, Refusal):
-        return part if part.text else None
-    if not isinstance(part, Text):
-        return None
-    citations = tuple(opt(raw, "annotations", arr, path) or ())
-    return Text(part.text, citations=citations) if part.text or citations else None
-
-
-def failure_in(doc: JsonObject) -> Failure | None:
-    """The failure that an answer or an event tells in place of content, in any of the forms seen."""
-    error = doc.get("error")
-    if error:
-        # Beside a nested object, only the ChatGPT backend says the status too.
-        return read_error_object(error, doc.get("status"))
-    if doc.get("type") == "error":
-        return read_error_object({key: doc[key] for key in doc if key not in ("type", "error")})
-    if doc.get("status") == FAILED:
-        return Failure(Kind.SERVER, "the provider's answer failed without saying why")
-    return None
-
-
 # ── writing ──────────────────────────────────────────────────────────────────────────────────
-
-
-def answer_id(given: str, reply: Reply) -> str:
-    """The answer's id in the form that this dialect's have."""
-    value = given or reply.id
-    return value if value.startswith("resp_") else f"resp_{value}"
 
 
 def envelope(reply: Reply, name: str) -> JsonObject:
@@ -163,7 +94,7 @@ def envelope(reply: Reply, name: str) -> JsonObject:
 
 
 def encode_response(response: Response, reply: Reply, /) -> bytes:
-    name = answer_id(response.id, reply)
+    name = answers.answer_id(ID_PREFIX, response.id, reply)
     status, details = write_status(response.finish)
     client_tools = ClientTools(reply.request)
     output: list[JsonObject] = []
@@ -190,88 +121,4 @@ def _item(
     if isinstance(part, ToolCall):
         resolved = client_tools.resolve(part)
         part = finished_call(resolved, wrapped=resolved.freeform and not part.freeform)
-    return write_item(part, item_id(part, name.removeprefix("resp_"), index), status)
-
-
-# ── looking on ───────────────────────────────────────────────────────────────────────────────
-
-# The first key "type" of an event is its own, unless the server orders its keys otherwise; then
-# the word is no event's name, and the event is read. A key with its quotes never stands inside a
-# JSON string, where quotes are escaped.
-_TYPE = re.compile(rb'"type"\s*:\s*"(response\.[a-z_.]+)"')
-_ANY_TYPE = re.compile(rb'"type"\s*:\s*"')
-_BEGUN = Notice(begun=True)
-_ITEM_EVENTS = ("response.output_item.added", "response.output_item.done")
-_LAST_EVENTS = ("response.completed", "response.incomplete", "response.failed")
-
-
-def notice(frame: Frame, /) -> Notice | None:
-    kind = _event_type(frame)
-    if kind.endswith(".delta"):
-        return _BEGUN
-    if kind in _ITEM_EVENTS:
-        return _notice_item(jsonio.load_object(frame.data), done=kind.endswith(".done"))
-    if kind.startswith("response.") and kind not in _LAST_EVENTS:
-        return None
-    if frame.data.strip() == b"[DONE]":
-        return None
-    doc = jsonio.load_object(frame.data)
-    answer = doc.get("response")
-    if isinstance(answer, dict) and kind in _LAST_EVENTS:
-        return _notice_last(answer)
-    failure = failure_in(doc)
-    return None if failure is None else Notice(failure=failure)
-
-
-def _event_type(frame: Frame) -> str:
-    first = _ANY_TYPE.search(frame.data)
-    if first is not None:
-        named = _TYPE.match(frame.data, first.start())
-        if named is not None:
-            return named[1].decode()
-        kind = jsonio.load_object(frame.data).get("type")
-        if isinstance(kind, str):
-            return kind
-    return frame.event
-
-
-def _notice_item(doc: JsonObject, *, done: bool) -> Notice | None:
-    """An item begins an answer unless it is still the empty shell of text to come."""
-    item = doc.get("item")
-    shell = isinstance(item, dict) and item.get("type") in ("message", "reasoning")
-    return _BEGUN if done or not shell else None
-
-
-def _notice_last(answer: JsonObject) -> Notice:
-    failure = failure_in(answer)
-    return Notice(
-        begun=failure is None and bool(answer.get("output")),
-        finished=failure is None,
-        usage=read_usage(answer.get("usage")),
-        failure=failure,
-    )
-
-
-def notice_whole(doc: JsonObject, /) -> Notice:
-    usage = read_usage(doc.get("usage"))
-    failure = failure_in(doc)
-    if failure is not None:
-        return Notice(usage=usage, failure=failure)
-    output: Any = doc.get("output")
-    finished = doc.get("status", COMPLETED) in (COMPLETED, INCOMPLETE) and output is not None
-    return Notice(begun=bool(output), finished=finished, usage=usage)
-
-
-# ── lists of models ──────────────────────────────────────────────────────────────────────────
-
-
-def encode_models(models: Sequence[ModelInfo], /) -> bytes:
-    return jsonio.dumps({"object": "list", "data": [_model(model) for model in models]})
-
-
-def encode_model(model: ModelInfo, /) -> bytes:
-    return jsonio.dumps(_model(model))
-
-
-def _model(model: ModelInfo) -> JsonObject:
-    return {"id": model.id, "object": "model", "created": 0, "owned_by": model.owner}
+    return write_item(part, item_id(part, name.removeprefix(ID_PREFIX), index), status)

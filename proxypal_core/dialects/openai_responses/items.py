@@ -1,15 +1,20 @@
-"""Output items: how parts are written, and what a finished answer's status means."""
+"""Output items: what is in them, and how parts are written as one."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from proxypal_core.dialects import media, tools
-from proxypal_core.dialects.openai_responses.words import COMPLETED, INCOMPLETE, NAME, ORIGIN
+from proxypal_core.dialects import extras, media, tools
+from proxypal_core.dialects.openai_responses.content_decode import (
+    call_part,
+    content,
+    reasoning_part,
+)
+from proxypal_core.dialects.openai_responses.words import NAME
+from proxypal_core.dialects.openai_words import ORIGIN
 from proxypal_core.hub.messages import (
     Base64,
-    FinishReason,
     Image,
     Opaque,
     Part,
@@ -18,10 +23,8 @@ from proxypal_core.hub.messages import (
     Text,
     Thinking,
     ToolCall,
-    Usage,
 )
-from proxypal_core.wire import jsonio
-from proxypal_core.wire.jsonio import JsonObject
+from proxypal_core.wire.jsonio import JsonObject, arr, obj, opt
 
 # ── which tool a call is of ──────────────────────────────────────────────────────────────────
 
@@ -38,8 +41,7 @@ class ClientTools:
         # A tool's own name counts for more than a namespaced tool's without its namespace.
         for tool in sorted(request.tools, key=lambda tool: bool(tool.namespace)):
             found = (tool.name, tool.namespace, tool.freeform)
-            if tool.namespace:
-                self._tools.setdefault(f"{tool.namespace}__{tool.name}", found)
+            self._tools.setdefault(tools.flat_name(tool), found)
             self._tools.setdefault(tool.name, found)
 
     def resolve(self, call: ToolCall) -> ToolCall:
@@ -50,6 +52,51 @@ class ClientTools:
         return msgspec.structs.replace(
             call, name=name, namespace=namespace, freeform=call.freeform or freeform
         )
+
+
+# ── items into parts ─────────────────────────────────────────────────────────────────────────
+
+
+def read_item(item: JsonObject, path: str) -> list[Part]:
+    """The parts of an output item; what only this dialect has is kept as it is."""
+    match item.get("type"):
+        case "message":
+            parts = [
+                read_content(obj(part, f"{path}.content[{at}]"), f"{path}.content[{at}]")
+                for at, part in enumerate(opt(item, "content", arr, path) or [])
+            ]
+            return [part for part in parts if part is not None]
+        case "reasoning":
+            thinking = reasoning_part(item, path)
+            return [] if thinking is None else [thinking]
+        case "function_call" | "custom_tool_call":
+            return [call_part(item, path)]
+        case "image_generation_call":
+            image = read_image(item)
+            return [Opaque(NAME, item)] if image is None else [image]
+        case _:
+            return [Opaque(NAME, item)]
+
+
+def read_content(raw: JsonObject, path: str) -> Text | Refusal | None:
+    """A part of a message; None when there is nothing in it."""
+    (part,) = content([raw], path.rpartition("[")[0])
+    if isinstance(part, Refusal):
+        return part if part.text else None
+    if not isinstance(part, Text):
+        return None
+    citations = tuple(opt(raw, "annotations", arr, path) or ())
+    return Text(part.text, citations=citations) if part.text or citations else None
+
+
+def read_image(item: JsonObject) -> Image | None:
+    """The picture of a finished image_generation_call."""
+    data = item.get("result")
+    if not isinstance(data, str) or not data:
+        return None
+    form = item.get("output_format")
+    mime = f"image/{form}" if isinstance(form, str) else "image/png"
+    return Image(media.inline(mime, data))
 
 
 # ── parts into items ─────────────────────────────────────────────────────────────────────────
@@ -113,8 +160,8 @@ def write_content(part: Text | Refusal) -> JsonObject:
 
 
 def _encrypted(part: Thinking) -> JsonObject:
-    values = [blob.value for blob in part.blobs if blob.origin == ORIGIN]
-    return {"encrypted_content": values[-1]} if values else {}
+    value = extras.blob_of(part.blobs, ORIGIN)
+    return {"encrypted_content": value} if value else {}
 
 
 def _call(call: ToolCall, name: str, status: str) -> JsonObject:
@@ -166,82 +213,4 @@ def annotation(citation: Any, length: int) -> JsonObject | None:
         "title": title if isinstance(title, str) else url,
         "start_index": 0,
         "end_index": length,
-    }
-
-
-# ── media ────────────────────────────────────────────────────────────────────────────────────
-
-
-def read_image(item: JsonObject) -> Image | None:
-    """The picture of a finished image_generation_call."""
-    data = item.get("result")
-    if not isinstance(data, str) or not data:
-        return None
-    form = item.get("output_format")
-    mime = f"image/{form}" if isinstance(form, str) else "image/png"
-    return Image(media.inline(mime, data))
-
-
-# ── how an answer ended ──────────────────────────────────────────────────────────────────────
-
-_CUT = {
-    FinishReason.LENGTH: "max_output_tokens",
-    FinishReason.CONTEXT_WINDOW: "max_output_tokens",
-    FinishReason.CONTENT_FILTER: "content_filter",
-}
-
-
-def write_status(finish: FinishReason) -> tuple[str, JsonObject | None]:
-    """The status of an answer and its ``incomplete_details``."""
-    reason = _CUT.get(finish)
-    return (INCOMPLETE, {"reason": reason}) if reason else (COMPLETED, None)
-
-
-def read_finish(status: str, details: Any, *, calls: bool) -> tuple[FinishReason, str]:
-    """What *status* means, and the upstream's word where the hub has none."""
-    if status != INCOMPLETE:
-        return (FinishReason.TOOL_CALLS if calls else FinishReason.STOP), ""
-    match details:
-        case {"reason": "content_filter"}:
-            return FinishReason.CONTENT_FILTER, ""
-        case {"reason": "max_output_tokens" | "max_tokens"} | None:
-            return FinishReason.LENGTH, ""
-        case {"reason": str(reason)}:
-            return FinishReason.OTHER, reason
-        case _:
-            return FinishReason.LENGTH, ""
-
-
-# ── usage ────────────────────────────────────────────────────────────────────────────────────
-
-
-def read_usage(value: Any) -> Usage | None:
-    if not isinstance(value, dict):
-        return None
-    given = jsonio.opt(value, "input_tokens_details", jsonio.obj, "usage") or {}
-    made = jsonio.opt(value, "output_tokens_details", jsonio.obj, "usage") or {}
-    return Usage(
-        input_total=_count(value, "input_tokens"),
-        input_cached=_count(given, "cached_tokens"),
-        input_cache_write=_count(given, "cache_write_tokens"),
-        output_total=_count(value, "output_tokens"),
-        output_reasoning=_count(made, "reasoning_tokens"),
-    )
-
-
-def _count(counts: JsonObject, key: str) -> int:
-    return jsonio.opt(counts, key, jsonio.integer, "usage") or 0
-
-
-def write_usage(usage: Usage) -> JsonObject:
-    """Every count is there: Codex cannot read an answer that lacks one."""
-    return {
-        "input_tokens": usage.input_total,
-        "input_tokens_details": {
-            "cached_tokens": usage.input_cached,
-            "cache_write_tokens": usage.input_cache_write,
-        },
-        "output_tokens": usage.output_total,
-        "output_tokens_details": {"reasoning_tokens": usage.output_reasoning},
-        "total_tokens": usage.total,
     }

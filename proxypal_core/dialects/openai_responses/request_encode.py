@@ -1,19 +1,22 @@
 """Requests for an upstream that speaks Responses."""
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from proxypal_core.dialects import effort, tools, turns
+from proxypal_core.dialects import effort, extras, tools, turns
 from proxypal_core.dialects.base import Encoded
 from proxypal_core.dialects.openai_responses.content_encode import write_part
-from proxypal_core.dialects.openai_responses.words import NAME, ORIGIN
+from proxypal_core.dialects.openai_responses.words import NAME
+from proxypal_core.dialects.openai_words import (
+    ORIGIN,
+    end_user,
+    is_dialect,
+    is_reasoning,
+    is_strict,
+    service_tier,
+)
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
-    Audio,
-    File,
-    Image,
     Opaque,
     Output,
     Part,
@@ -32,27 +35,9 @@ from proxypal_core.wire.jsonio import JsonObject
 
 _ID_LIMIT = 64
 _MIN_OUTPUT_TOKENS = 16
-_USER_LIMIT = 64
 _ENCRYPTED = "reasoning.encrypted_content"
-# Claude Code's first system block: it changes with every version and so spoils prompt caches.
-_BILLING = "x-anthropic-billing-header:"
 _CONTINUE = "Continue from where you stopped; do not repeat what you already said."
 
-# Of what other dialects have beyond the hub's words: state at one vendor, which cannot be left
-# out without answering another question, and what the client will miss in the answer.
-_STATE = ("cachedContent",)
-_VISIBLE = (
-    "modalities",
-    "audio",
-    "prediction",
-    "mcp_servers",
-    "container",
-    "safetySettings",
-    "responseModalities",
-    "speechConfig",
-)
-# OpenAI's models that reason refuse these; a client of another dialect cannot know that.
-_REASONING = re.compile(r"(?:^|/)(?:gpt-[5-9]|o[134](?![a-z0-9])|codex)")
 _UNKNOWN_SAMPLING = (
     "top_k",
     "seed",
@@ -82,25 +67,24 @@ def encode_request(request: Request, /) -> Encoded:
 
 
 def _all_names(request: Request) -> Iterator[str]:
-    yield from (tool.name for tool in request.tools if not _is_hosted(tool))
-    for turn in request.turns:
-        yield from (part.name for part in turn.parts if isinstance(part, ToolCall))
+    yield from (tool.name for tool in request.tools if not tools.is_hosted(tool))
+    yield from (call.name for call in tools.calls(request.turns))
 
 
 # ── the conversation ─────────────────────────────────────────────────────────────────────────
 
 
 def _conversation(request: Request, names: Mapping[str, str], dropped: list[str]) -> JsonObject:
-    system = [block for block in request.system if not block.text.startswith(_BILLING)]
+    system = turns.instructions(request)
     history = request.turns
     if history and _is_left_open(history[-1], own=request.dialect == NAME):
         history = (*history, Turn("user", (Text(_CONTINUE),)))
-    encoder = _Items(names, dropped, own=request.dialect.startswith("openai"))
+    encoder = _Items(names, dropped, own=is_dialect(request.dialect))
     for turn in turns.paired(history):
         encoder.add(turn)
     if not encoder.items:
         # An input is required.
-        encoder.add(Turn("system", tuple(system)))
+        encoder.add(Turn("system", system))
         return {"input": encoder.items}
     instructions = "\n\n".join(block.text for block in system)
     fields: JsonObject = {"instructions": instructions} if system else {}
@@ -133,13 +117,13 @@ class _Items:
             case "user":
                 self._user(turn.parts)
             case "system":
-                self._message("developer", [part for part in turn.parts if _is_said(part)])
+                self._message("developer", [part for part in turn.parts if turns.is_said(part)])
 
     def _user(self, parts: Iterable[Part]) -> None:
         said: list[Part] = []
         for part in parts:
             if not isinstance(part, (ToolResult, Opaque)):
-                said += [part] if _is_said(part) else []
+                said += [part] if turns.is_said(part) else []
                 continue
             self._message("user", said)
             said = []
@@ -174,7 +158,7 @@ class _Items:
 
     def _thought(self, part: Thinking) -> None:
         """Without its id: nothing is stored under it, and the encrypted content stands for it."""
-        encrypted = next((blob.value for blob in part.blobs if blob.origin == ORIGIN), "")
+        encrypted = extras.blob_of(part.blobs, ORIGIN)
         if encrypted:
             summary = [{"type": "summary_text", "text": part.text}] if part.text else []
             self.items.append(
@@ -204,7 +188,7 @@ class _Items:
 
     def _output(self, result: ToolResult) -> Any:
         """Plain text where it can be: many servers take nothing else."""
-        parts = [part for part in result.content if _is_said(part)]
+        parts = [part for part in result.content if turns.is_said(part)]
         if result.is_error:
             parts = _marked_as_error(parts)
         if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
@@ -215,12 +199,7 @@ class _Items:
         if part.dialect == NAME:
             self.items.append(part.raw)
         else:
-            kind = part.raw.get("type") if isinstance(part.raw, Mapping) else None
-            self._dropped.append(kind if isinstance(kind, str) else part.dialect)
-
-
-def _is_said(part: Part) -> bool:
-    return isinstance(part, (Image, Audio, File)) or (isinstance(part, Text) and bool(part.text))
+            self._dropped.append(extras.name_of(part))
 
 
 def _marked_as_error(parts: list[Part]) -> list[Part]:
@@ -267,7 +246,7 @@ def _tool_fields(request: Request, names: Mapping[str, str], dropped: list[str])
 
 
 def _tool(tool: Tool, names: Mapping[str, str]) -> JsonObject | None:
-    if _is_hosted(tool):
+    if tools.is_hosted(tool):
         return _native(tool)
     encoded: JsonObject = {"type": "custom" if tool.freeform else "function"}
     encoded["name"] = names.get(tool.name, tool.name)
@@ -281,23 +260,11 @@ def _tool(tool: Tool, names: Mapping[str, str]) -> JsonObject | None:
     return {**encoded, "parameters": schema, "strict": strict}
 
 
-def _is_hosted(tool: Tool) -> bool:
-    """Whether the provider runs *tool*; one with a schema can be told as a plain function."""
-    return tool.native is not None and tool.schema is None
-
-
-_WEB_SEARCHES = ("web_search", "googleSearch", "google_search")
-
-
 def _native(tool: Tool) -> JsonObject | None:
     """A tool that the provider runs: our own as it was, another's web search as ours."""
     if tool.dialect == NAME:
         return dict(tool.native)
-    raw = tool.native if isinstance(tool.native, Mapping) else {}
-    is_search = str(raw.get("type", "")).startswith("web_search")
-    if is_search or any(word in raw for word in _WEB_SEARCHES):
-        return {"type": "web_search"}
-    return None
+    return {"type": "web_search"} if tools.is_web_search(tool) else None
 
 
 def _format(grammar: Any) -> Any:
@@ -320,26 +287,10 @@ def tool_choice(choice: ToolChoice, declared: Iterable[Tool], names: Mapping[str
 
 
 def _reference(name: str, tool: Tool | None, names: Mapping[str, str]) -> JsonObject:
-    if tool is not None and _is_hosted(tool):
+    if tool is not None and tools.is_hosted(tool):
         return {"type": (_native(tool) or {}).get("type", name)}
     kind = "custom" if tool is not None and tool.freeform else "function"
     return {"type": kind, "name": names.get(name, name)}
-
-
-def is_strict(schema: Any) -> bool:
-    """Whether OpenAI takes *schema* in strict mode: objects closed, every property required."""
-    if isinstance(schema, list):
-        return all(is_strict(item) for item in schema)
-    if not isinstance(schema, Mapping):
-        return True
-    properties = schema.get("properties", {})
-    if schema.get("type") == "object" or properties:
-        if schema.get("additionalProperties") is not False:
-            return False
-        if set(schema.get("required", ())) != set(properties):
-            return False
-    inner = [value for key, value in schema.items() if key not in ("properties", "enum", "const")]
-    return all(is_strict(value) for value in (*inner, *properties.values()))
 
 
 # ── the rest ─────────────────────────────────────────────────────────────────────────────────
@@ -352,7 +303,8 @@ def _sampling(request: Request, dropped: list[str]) -> JsonObject:
         raise invalid("n: this provider gives one answer to a request", param="n")
     dropped += [field for field in _UNKNOWN_SAMPLING if getattr(sampling, field) is not None]
     fields: JsonObject = {}
-    picky = not own and _REASONING.search(request.model) is not None
+    # A client of another dialect cannot know what a model that reasons refuses.
+    picky = not own and is_reasoning(request.model)
     for field in ("temperature", "top_p", "top_logprobs"):
         value = getattr(sampling, field)
         if value is None:
@@ -385,24 +337,20 @@ def text_format(output: Output) -> JsonObject:
     return form
 
 
-_TIERS = {"standard_only": "default", "standard": "default"}
 _KNOWN_TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
 
 
 def _identity(request: Request, dropped: list[str]) -> JsonObject:
     fields: JsonObject = {}
     if request.end_user:
-        user = request.end_user
-        if len(user) > _USER_LIMIT:
-            user = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
-        fields["safety_identifier"] = user
+        fields["safety_identifier"] = end_user(request.end_user)
     if request.cache_key:
         fields["prompt_cache_key"] = request.cache_key
-    if request.metadata and request.dialect.startswith("openai"):
+    if request.metadata and is_dialect(request.dialect):
         fields["metadata"] = request.metadata
     elif request.metadata:
         dropped.append("metadata")
-    tier = _TIERS.get(request.service_tier, request.service_tier)
+    tier = service_tier(request.service_tier)
     if tier in _KNOWN_TIERS:
         fields["service_tier"] = tier
     elif tier:
@@ -412,23 +360,15 @@ def _identity(request: Request, dropped: list[str]) -> JsonObject:
 
 def _extras(request: Request, dropped: list[str]) -> JsonObject:
     """What only this dialect has: the client's own words, and what keeps reasoning alive."""
-    for dialect, fields in request.extras.items():
-        if dialect == NAME or not isinstance(fields, Mapping):
-            continue
-        for field in _STATE:
-            if fields.get(field):
-                raise invalid(
-                    f"{field}: refers to state of one provider, which another does not have",
-                    param=field,
-                )
-        dropped += [field for field in _VISIBLE if fields.get(field)]
-    extras = request.extras.get(NAME, {})
+    extras.refuse_state(request, NAME)
+    dropped += extras.visible(request, NAME)
+    ours = request.extras.get(NAME, {})
     own = {
-        field: value for field, value in extras.items() if field not in ("namespaces", "reasoning")
+        field: value for field, value in ours.items() if field not in ("namespaces", "reasoning")
     }
     include = own.get("include") or []
     return {
-        **_reasoning(request, extras.get("reasoning") or {}),
+        **_reasoning(request, ours.get("reasoning") or {}),
         "store": False,
         **own,
         "include": [*include, *([] if _ENCRYPTED in include else [_ENCRYPTED])],

@@ -6,9 +6,15 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from proxypal_core.dialects.openai_responses.answer import failure_in, read_content, read_item
-from proxypal_core.dialects.openai_responses.items import read_finish, read_usage
-from proxypal_core.dialects.openai_responses.words import COMPLETED, INCOMPLETE
+from proxypal_core.dialects import failures
+from proxypal_core.dialects.openai_responses.errors import failure_in
+from proxypal_core.dialects.openai_responses.items import read_content, read_item
+from proxypal_core.dialects.openai_responses.words import (
+    COMPLETED,
+    INCOMPLETE,
+    read_finish,
+    read_usage,
+)
 from proxypal_core.hub.events import (
     Event,
     Finish,
@@ -113,8 +119,7 @@ class ResponsesDecoder:
             doc = jsonio.load_object(frame.data)
             events = self._read(doc, opt(doc, "type", string) or frame.event)
         except jsonio.Malformed as error:
-            broken = f"the provider sent a broken event: {error}"
-            events = [Failure(Kind.BAD_REPLY, broken)]
+            events = [failures.broken_event(error)]
         self._over = bool(events) and isinstance(events[-1], (Finish, Failure))
         return events
 
@@ -122,8 +127,7 @@ class ResponsesDecoder:
         if self._over:
             return []
         self._over = True
-        text = "the provider's answer ended before it was complete"
-        return [Failure(Kind.TRUNCATED, text)]
+        return [failures.TRUNCATED]
 
     def _read(self, doc: JsonObject, kind: str) -> list[Event]:
         handle = self._HANDLERS.get(kind)
@@ -328,3 +332,7 @@ def _content_index(doc: JsonObject) -> int:
 
 def _delta(doc: JsonObject) -> str:
     return opt(doc, "delta", string) or ""
+
+
+def decoder() -> ResponsesDecoder:
+    return ResponsesDecoder()

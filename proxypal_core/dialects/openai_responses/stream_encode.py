@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from proxypal_core.dialects import answers
 from proxypal_core.dialects.base import Reply
-from proxypal_core.dialects.openai_responses.answer import answer_id, envelope
+from proxypal_core.dialects.openai_responses.answer import envelope
 from proxypal_core.dialects.openai_responses.errors import error_object, failed_error
 from proxypal_core.dialects.openai_responses.items import (
     ClientTools,
@@ -20,14 +21,15 @@ from proxypal_core.dialects.openai_responses.items import (
     item_id,
     write_content,
     write_item,
-    write_status,
-    write_usage,
 )
 from proxypal_core.dialects.openai_responses.words import (
     COMPLETED,
     FAILED,
+    ID_PREFIX,
     IN_PROGRESS,
     INCOMPLETE,
+    write_status,
+    write_usage,
 )
 from proxypal_core.hub.events import (
     Event,
@@ -197,7 +199,7 @@ class ResponsesEncoder:
         return b""
 
     def _start(self, given: str) -> bytes:
-        self._envelope = envelope(self._reply, answer_id(given, self._reply))
+        self._envelope = envelope(self._reply, answers.answer_id(ID_PREFIX, given, self._reply))
         answer = {**self._envelope, "status": IN_PROGRESS}
         return self._frame("response.created", response=answer) + self._frame(
             "response.in_progress", response=answer
@@ -211,7 +213,7 @@ class ResponsesEncoder:
             resolved = self._tools.resolve(part)
             wrapped = resolved.freeform and not part.freeform
             part = resolved
-        stem = self._envelope["id"].removeprefix("resp_")
+        stem = self._envelope["id"].removeprefix(ID_PREFIX)
         name = item_id(part, stem, len(self._items))
         if write_item(part, name, IN_PROGRESS) is None:
             return b""
@@ -263,3 +265,7 @@ class ResponsesEncoder:
         self._sequence += 1
         # Some readers of streams take the Unicode separators for line ends.
         return sse.frame(jsonio.escape_separators(data), kind)
+
+
+def encoder(reply: Reply, /) -> ResponsesEncoder:
+    return ResponsesEncoder(reply)

@@ -1,0 +1,21 @@
+"""What the answers of all dialects have in common."""
+
+from proxypal_core.dialects.base import Reply
+from proxypal_core.hub.messages import FinishReason
+
+
+def answer_id(prefix: str, given: str, reply: Reply) -> str:
+    """The answer's id, *given* by the upstream or our own, in the form of the client's dialect."""
+    value = given or reply.id
+    return value if value.startswith(prefix) else prefix + value
+
+
+def settled(reason: FinishReason, *, calls: bool) -> FinishReason:
+    """*reason* as the parts show it: agents run the calls of an answer only when it says so, and
+    wait or ask for ever when it says so without any.
+    """
+    if calls and reason is FinishReason.STOP:
+        return FinishReason.TOOL_CALLS
+    if not calls and reason is FinishReason.TOOL_CALLS:
+        return FinishReason.STOP
+    return reason

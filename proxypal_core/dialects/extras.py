@@ -1,0 +1,69 @@
+"""What one dialect or vendor alone has: fields of a request, parts, and blobs."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from proxypal_core.hub.failure import invalid
+from proxypal_core.hub.messages import Blob, Opaque, Request
+
+# State at one vendor: without it another question is answered.
+_STATE = ("previous_response_id", "conversation", "prompt", "background", "cachedContent")
+# What the client will miss in the answer. All else only changes how the answer is made.
+_VISIBLE = (
+    # OpenAI's
+    "audio",
+    "modalities",
+    "prediction",
+    "web_search_options",
+    # Anthropic's
+    "container",
+    "mcp_servers",
+    # Gemini's
+    "responseModalities",
+    "safetySettings",
+    "speechConfig",
+)
+
+
+def state(request: Request, own: str) -> list[str]:
+    """The fields of dialects other than *own* that refer to state at their vendor."""
+    return _given(request, own, _STATE)
+
+
+def refuse_state(request: Request, own: str) -> None:
+    """Raises ``Refused`` for a request that refers to state of a provider that is not its target's."""
+    for field in state(request, own):
+        raise invalid(
+            f"{field}: refers to state of one provider, which another does not have", param=field
+        )
+
+
+def visible(request: Request, own: str) -> list[str]:
+    """The fields of dialects other than *own* whose absence shows in the answer."""
+    return _given(request, own, _VISIBLE)
+
+
+def _given(request: Request, own: str, fields: Iterable[str]) -> list[str]:
+    foreign = list(_foreign(request, own))
+    return [field for field in fields if any(given.get(field) for given in foreign)]
+
+
+def _foreign(request: Request, own: str) -> Iterator[Mapping[str, Any]]:
+    for dialect, fields in request.extras.items():
+        if dialect != own and isinstance(fields, Mapping):
+            yield fields
+            config = fields.get("generationConfig")  # where Gemini keeps half of its own
+            if isinstance(config, Mapping):
+                yield config
+
+
+def name_of(part: Opaque) -> str:
+    """What *part* is called when it is dropped."""
+    kind = part.raw.get("type") if isinstance(part.raw, Mapping) else None
+    return kind if isinstance(kind, str) else part.dialect
+
+
+def blob_of(blobs: Iterable[Blob], origin: str, kind: str = "") -> str:
+    """The value of the first of *blobs* that *origin* can read, of *kind* if given; or empty."""
+    fitting = (blob for blob in blobs if blob.origin == origin and kind in ("", blob.kind))
+    return next((blob.value for blob in fitting), "")

@@ -1,0 +1,269 @@
+"""One attempt made ready: the client's request as it came, or in the provider's own words."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from proxypal_core.accounts.account import Account
+from proxypal_core.accounts.pool import Lease, Pool, Wish
+from proxypal_core.dialects import DIALECTS, carry, effort
+from proxypal_core.dialects.base import Dialect, Encoded, Reply
+from proxypal_core.dialects.carry import Carrier
+from proxypal_core.gateway import headers as passing
+from proxypal_core.gateway.downstream import Reframe
+from proxypal_core.hub.failure import Failure, Kind, Refused, invalid
+from proxypal_core.hub.messages import Request
+from proxypal_core.providers.provider import (
+    Operation,
+    Provider,
+    credential_headers,
+    endpoint_url,
+)
+from proxypal_core.upstream import transport as way_out
+from proxypal_core.wire import jsonio
+
+COUNTS: tuple[Operation, ...] = ("count_tokens", "input_tokens")
+"""What counting tokens is called, in one dialect and another."""
+
+log = structlog.get_logger(__name__)
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """Seconds. ``first_byte`` runs until content comes, ``idle`` between pieces after that."""
+
+    first_byte: float = 300.0
+    idle: float = 120.0
+    hold: float = 10.0
+    heartbeat: float = 15.0
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What every exchange uses; made once, by ``app``."""
+
+    pool: Pool
+    providers: Mapping[str, Provider]
+    transports: Mapping[str, way_out.Transport]
+    timeouts: Timeouts
+    attempts: int
+    strict: bool
+    """Refuse what a target has no place for, instead of dropping it."""
+    carrier: Carrier
+    silent_on_usage: set[str]
+    """Providers that refused to be asked for a stream's usage."""
+    clock: Callable[[], float]
+    proxy_for: Callable[[Account, str], str]
+    agent: str
+    """Our own User-Agent."""
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks, as far as the path and a first look at the body tell.
+
+    ``operation`` is a row of the dialect's operations in ``providers.provider``; ``model`` is the
+    client's own name for it and ``doc`` the body, parsed.
+    """
+
+    id: str
+    dialect: Dialect
+    operation: Operation
+    model: str
+    stream: bool
+    wishes: Sequence[Wish]
+    doc: jsonio.JsonObject
+    body: bytes
+    headers: Sequence[tuple[str, str]]
+    method: str = "POST"
+    path: str = ""
+    """The rest of the address of a ``passthrough``."""
+    query: str = ""
+    reframe: Callable[[], Reframe] | None = None
+    reshape: Callable[[bytes], bytes] | None = None
+    """Turns a whole answer into a form of the dialect that only this path speaks."""
+    answered: "Answered | None" = None
+    """Sees what is generated, and may change it, just before it is sent."""
+
+
+class Answered(Protocol):
+    """Given a whole answer or whole events of one; *account* is the id of whose it is, and
+    *native* that its provider speaks the client's dialect.
+    """
+
+    def __call__(self, data: bytes, /, *, account: str, native: bool) -> bytes: ...
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """One attempt, ready to be sent to a provider that speaks ``speaks``.
+
+    ``encoded`` is None where the client speaks the same; ``rename``: the answer names another model
+    than the client asked for; ``asks_usage``: the stream's usage was asked for by us alone.
+    """
+
+    call: way_out.Call
+    speaks: Dialect
+    rename: bool
+    encoded: Encoded | None = None
+    asks_usage: bool = False
+
+
+class Estimated(Exception):
+    """No provider needs to be asked: these are about the tokens that were to be counted."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__(tokens)
+        self.tokens = tokens
+
+
+class Preparation:
+    """Makes the attempts of one ask ready; what is decoded once serves them all."""
+
+    def __init__(self, services: Services, ask: Ask, *, created: int) -> None:
+        self._services = services
+        self._ask = ask
+        self._created = created
+        self._decoded: Request | None = None
+
+    def prepare(self, lease: Lease) -> Prepared:
+        """The attempt at *lease*.
+
+        Raises:
+            Refused: the provider cannot be asked this.
+            Estimated: the provider does not count tokens.
+        """
+        provider = self._services.providers[lease.account.provider]
+        if self._ask.dialect.NAME in provider.endpoints:
+            return self._untouched(lease, provider)
+        if self._ask.operation in COUNTS:
+            return self._count(lease, provider)
+        return self._translated(lease, provider)
+
+    def request(self) -> Request:
+        """What the client means, with what was carried through it back in its place."""
+        if self._decoded is None:
+            ask = self._ask
+            self._decoded = self._services.carrier.incoming(
+                ask.dialect.decode_request(ask.doc, model=ask.model, stream=ask.stream)
+            )
+        return self._decoded
+
+    def reply(self) -> Reply:
+        """What an encoder is told; a request that passes through is not decoded for it."""
+        ask = self._ask
+        request = self._decoded or Request(
+            dialect=ask.dialect.NAME, model=ask.model, stream=ask.stream
+        )
+        return Reply(request, ask.id, self._created)
+
+    # ── the three ways ───────────────────────────────────────────────────────────────────────
+
+    def _untouched(self, lease: Lease, provider: Provider) -> Prepared:
+        ask = self._ask
+        rename = lease.model != ask.model
+        body = ask.body
+        if ask.operation == "generate" and (lease.thinking or carry.marks(body)):
+            body = ask.dialect.encode_request(self._meant(lease)).body
+        elif rename:
+            body = jsonio.replace_string(body, ("model",), lease.model)
+        with_usage = None
+        if ask.stream and provider.name not in self._services.silent_on_usage:
+            with_usage = ask.dialect.with_usage(body, ask.doc)
+        head = passing.upward(ask.dialect.NAME, ask.headers)
+        head["content-type"] = next(
+            (v for n, v in ask.headers if n.lower() == "content-type"), "application/json"
+        )
+        call = self._call(lease, provider, ask.dialect.NAME, with_usage or body, head)
+        return Prepared(call, ask.dialect, rename, asks_usage=with_usage is not None)
+
+    def _translated(self, lease: Lease, provider: Provider) -> Prepared:
+        ask = self._ask
+        if ask.operation != "generate" or not provider.endpoints:
+            raise self._unsupported(provider)
+        speaks = next(iter(provider.endpoints))  # the first is the one that the catalog prefers
+        encoded = DIALECTS[speaks].encode_request(self._meant(lease))
+        if encoded.dropped:
+            log.debug("fields dropped", request=ask.id, fields=encoded.dropped, target=speaks)
+            if self._services.strict:
+                field = encoded.dropped[0]
+                raise invalid(
+                    f"{', '.join(encoded.dropped)}: {provider.name} has no place for this, and the"
+                    " settings are strict",
+                    param=field,
+                )
+        head = {"content-type": "application/json", **encoded.headers}
+        call = self._call(lease, provider, speaks, encoded.body, head)
+        return Prepared(call, DIALECTS[speaks], rename=True, encoded=encoded)
+
+    def _count(self, lease: Lease, provider: Provider) -> Prepared:
+        """Counting by a provider of another dialect, where its API counts."""
+        meant = self._meant(lease)
+        for speaks in provider.endpoints:
+            body = DIALECTS[speaks].encode_count(meant)
+            if body is not None:
+                operation: Operation = (
+                    "input_tokens" if speaks == "openai-responses" else "count_tokens"
+                )
+                head = {"content-type": "application/json"}
+                call = self._call(lease, provider, speaks, body, head, operation)
+                return Prepared(call, DIALECTS[speaks], rename=False, encoded=Encoded(body))
+        raise Estimated(estimate(meant))
+
+    def _meant(self, lease: Lease) -> Request:
+        """The request as it is meant for the lease's model, with what its name says of thinking."""
+        meant = msgspec.structs.replace(self.request(), model=lease.model)
+        if not lease.thinking:
+            return meant
+        thinking = effort.from_suffix(lease.thinking)
+        return msgspec.structs.replace(
+            meant, reasoning=msgspec.structs.replace(thinking, show=meant.reasoning.show)
+        )
+
+    def _call(
+        self,
+        lease: Lease,
+        provider: Provider,
+        dialect: str,
+        body: bytes,
+        head: Mapping[str, str],
+        operation: Operation | None = None,
+    ) -> way_out.Call:
+        ask, account = self._ask, lease.account
+        url = endpoint_url(
+            provider.endpoints[dialect],
+            dialect,
+            operation or ask.operation,
+            model=lease.model,
+            path=ask.path,
+            stream=ask.stream,
+        )
+        if ask.query:
+            url += ("&" if "?" in url else "?") + ask.query
+        return way_out.Call(
+            ask.method,
+            url,
+            {
+                "user-agent": self._services.agent,
+                "accept": "text/event-stream" if ask.stream else "application/json",
+                **head,
+                **credential_headers(provider.auth_in(dialect), account.secret.reveal()),
+                **provider.headers,
+                **account.headers,
+            },
+            body,
+            self._services.proxy_for(account, url),
+        )
+
+    def _unsupported(self, provider: Provider) -> Refused:
+        return Refused(
+            Failure(
+                Kind.UNSUPPORTED,
+                f"{provider.name} speaks {' and '.join(provider.endpoints)};"
+                f" {self._ask.operation} in {self._ask.dialect.NAME} is not translated to it",
+            )
+        )
+
+
+def estimate(request: Request) -> int:
+    """About how many tokens *request* has: four bytes of its text, tools and arguments make one."""
+    told = (request.system, request.turns, request.tools)
+    return len(jsonio.dumps(msgspec.to_builtins(told))) // 4

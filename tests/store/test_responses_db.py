@@ -1,0 +1,196 @@
+"""Answers are there for whoever asks next, and after a restart, and never without bounds."""
+
+import os
+import sqlite3
+import stat
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxypal_core.store import responses_db
+from proxypal_core.store.responses_db import Kept, ResponsesDB
+from tests.proxy import StoppedClock
+
+posix = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+A_PAGE = b"x" * 4096
+
+
+@asynccontextmanager
+async def opened(folder=None, **options):
+    db = ResponsesDB(folder, **{"clock": StoppedClock(), **options})
+    try:
+        yield db
+    finally:
+        await db.close()
+
+
+def answer(name, text=b"[]", **fields):
+    return Kept(name, input=text, document=b'{"id":"%b"}' % name.encode(), **fields)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["", "a", "b"]), st.sampled_from("xyz"), st.binary(max_size=99)),
+        max_size=12,
+    )
+)
+async def test_each_client_gets_what_it_put_last(puts):
+    async with opened() as db:
+        for client, name, text in puts:
+            db.put(client, answer(name, text))
+        last = {(client, name): text for client, name, text in puts}
+        found = {key: await db.get(*key) for key in last}
+
+    assert {key: kept.input for key, kept in found.items()} == last
+
+
+@pytest.mark.parametrize("kept", [answer("r", b'["q"]'), Kept("r", account="openai:work")])
+async def test_what_is_kept_outlives_the_daemon(tmp_path, kept):
+    async with opened(tmp_path) as db:
+        db.put("", kept)
+    async with opened(tmp_path) as db:
+        found = await db.get("", "r")
+
+    assert found == kept
+
+
+async def test_what_is_deleted_is_gone_and_its_items_too(tmp_path):
+    async with opened(tmp_path) as db:
+        db.put("", answer("r", b"SECRET" * 1000, items=("i",)))
+        await db.delete("", "r")
+        found = await db.get("", "r"), await db.holding("", ["i"])
+
+    assert found == (None, {})
+    assert b"SECRETSECRET" not in (tmp_path / "state.db").read_bytes()
+
+
+async def test_an_answer_is_found_by_what_it_consists_of():
+    async with opened() as db:
+        db.put("a", answer("r1", items=("i1", "i2")))
+        db.put("a", answer("r2", items=("i3",)))
+        found = await db.holding("a", ["i1", "i2", "i3", "i4"])
+        others = await db.holding("b", ["i1"])
+
+    assert {item: kept.id for item, kept in found.items()} == {"i1": "r1", "i2": "r1", "i3": "r2"}
+    assert others == {}
+
+
+async def test_the_oldest_make_room_for_the_newest(tmp_path):
+    clock = StoppedClock()
+    async with opened(tmp_path, clock=clock, size=10 * len(A_PAGE)) as db:
+        for turn in range(25):
+            clock.at += 1
+            db.put("", answer(f"r{turn}", A_PAGE))
+        kept = [turn for turn in range(25) if await db.get("", f"r{turn}")]
+
+    assert kept == list(range(kept[0], 25))
+    assert 5 <= len(kept) <= 9
+
+
+async def test_small_answers_are_bounded_in_number():
+    async with opened(size=20 * 1024) as db:
+        for turn in range(100):
+            db.put("", Kept(f"r{turn}", account="a"))
+        kept = [turn for turn in range(100) if await db.get("", f"r{turn}")]
+
+    assert 10 <= len(kept) <= 20
+    assert kept[-1] == 99
+
+
+async def test_one_that_is_larger_than_everything_is_not_kept():
+    async with opened(size=len(A_PAGE)) as db:
+        db.put("", answer("r", A_PAGE * 2))
+        found = await db.get("", "r")
+
+    assert found is None
+
+
+async def test_after_a_month_it_is_forgotten(tmp_path):
+    clock = StoppedClock()
+    async with opened(tmp_path, clock=clock) as db:
+        db.put("", answer("old", b"OLDTEXT"))
+        clock.at += responses_db.AGE_LIMIT
+        before = await db.get("", "old")
+        clock.at += 1
+        after = await db.get("", "old")
+        db.put("", answer("new"))
+    async with opened(tmp_path, clock=clock) as db:
+        new = await db.get("", "new")
+
+    assert before
+    assert after is None
+    assert new
+    assert b"OLDTEXT" not in (tmp_path / "state.db").read_bytes()
+
+
+@posix
+async def test_the_files_are_the_owners_alone(tmp_path):
+    old = os.umask(0)
+    try:
+        async with opened(tmp_path / "data") as db:
+            db.put("", answer("r"))
+            await db.get("", "r")
+            modes = {
+                path.name: stat.S_IMODE(path.stat().st_mode)
+                for path in (tmp_path / "data").iterdir()
+            }
+    finally:
+        os.umask(old)
+
+    assert modes == dict.fromkeys(["state.db", "state.db-wal", "state.db-shm"], 0o600)
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("damage", ["text", "cut", "middle"])
+async def test_a_broken_file_is_moved_aside_and_the_work_goes_on(tmp_path, damage):
+    path = tmp_path / "state.db"
+    async with opened(tmp_path) as db:
+        for turn in range(20):
+            db.put("", answer(f"r{turn}", A_PAGE))
+    whole = path.read_bytes()
+    broken = {
+        "text": b"This is no database. " * 500,
+        "cut": whole[: len(whole) // 3],
+        "middle": whole[:100] + b"\xff" * (len(whole) - 100),
+    }[damage]
+    path.write_bytes(broken)
+
+    async with opened(tmp_path) as db:
+        db.put("", answer("new"))
+        new = await db.get("", "new")
+        old = await db.get("", "r1")
+
+    assert new == answer("new")
+    assert old is None
+    assert (tmp_path / "state.db.broken").exists()
+
+
+async def test_without_a_place_for_the_file_the_memory_has_to_do(tmp_path):
+    (tmp_path / "data").write_bytes(b"a file where the folder should be")
+    async with opened(tmp_path / "data") as db:
+        db.put("", answer("r"))
+        found = await db.get("", "r")
+
+    assert found == answer("r")
+
+
+async def test_a_database_that_fails_is_not_fatal(tmp_path):
+    async with opened(tmp_path) as db:
+        db.put("", answer("r"))
+        await db.get("", "r")
+        with sqlite3.connect(tmp_path / "state.db") as other:
+            other.execute("DROP TABLE items")
+            other.execute("DROP TABLE responses")
+        other.close()
+        found = await db.get("", "r"), await db.holding("", ["i"])
+
+    assert found == (None, {})
+
+
+async def test_nothing_is_opened_before_it_is_needed(tmp_path):
+    async with opened(tmp_path / "data"):
+        pass
+
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,288 @@
+"""The log says what happened and never what must stay secret, whoever writes to it."""
+
+import json
+import logging
+import os
+import stat
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxypal_core.telemetry import log
+
+LIVE = "the live/one+of an account"
+QUOTED = 'with "quotes" and \\ in it'
+LONGER = "the live/one+of an account-and-its-tail"
+SECRETS = (LIVE, QUOTED, LONGER)
+FORMS = (
+    "Bearer abc.def-123",
+    "bearer abc.def-123",
+    "sk-ant-api03-abcdefgh_ijk",
+    "AIzaSyA1234567890abcdef",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+)
+CANARIES = (*SECRETS, *FORMS)
+formats = pytest.mark.parametrize("form", ["text", "json"])
+
+
+@pytest.fixture
+def configured(capsys):
+    """Calls ``configure`` and, after the test, puts everything back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    opened = []
+
+    def configure(**options):
+        log.configure(secrets=SECRETS, **options)
+        opened.extend(root.handlers)
+        return structlog.get_logger("a.room")
+
+    yield configure
+    for handler in opened:
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def fail(error, cause=None):
+    raise error from cause
+
+
+def assert_nothing_of(canary, text):
+    secret = canary.removeprefix("Bearer ").removeprefix("bearer ")
+    assert "***" in text
+    for spelling in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]):
+        assert spelling not in text
+
+
+# ── what looks secret ────────────────────────────────────────────────────────────────────────
+
+
+_letters = st.text("abc*", min_size=6)
+
+
+@given(st.text("xyz "), st.lists(_letters, min_size=1, max_size=3), st.text("xyz "))
+def test_nothing_of_a_live_secret_stays_wherever_it_stands(before, secrets, after):
+    shown = log.scrubbed(f"{before}{after.join(secrets)}{after}", secrets)
+
+    assert not set("abc") & set(shown)
+
+
+@given(st.from_regex(r"[A-Za-z0-9_-]{8,40}", fullmatch=True))
+def test_what_has_the_form_of_a_key_is_left_out(token):
+    text = f"a sk-{token} b AIza{token} c eyJ{token}.{token} d ?key={token}&x=1 e Bearer {token}"
+
+    assert log.scrubbed(text) == "a *** b *** c *** d ?key=***&x=1 e Bearer ***"
+
+
+def test_plain_words_are_left_alone():
+    text = "risk-free skipping of a key=value? model=gpt-5 demo:built-in sk-1"
+
+    assert log.scrubbed(text, ["", "demo"]) == text
+
+
+def test_of_a_secret_that_begins_with_another_nothing_stays():
+    assert log.scrubbed(f"<{LONGER}>", [LIVE, LONGER]) == "<***>"
+
+
+# ── every way into the log ───────────────────────────────────────────────────────────────────
+
+
+@formats
+@pytest.mark.parametrize("canary", CANARIES)
+def test_a_value_is_scrubbed(configured, capsys, form, canary):
+    configured(format=form).info("asked", header=f"x {canary}", more={"deep": [canary]})
+
+    assert_nothing_of(canary, capsys.readouterr().err)
+
+
+@formats
+@pytest.mark.parametrize("canary", CANARIES)
+def test_a_message_is_scrubbed(configured, capsys, form, canary):
+    configured(format=form).warning(f"asked with {canary}")
+
+    assert_nothing_of(canary, capsys.readouterr().err)
+
+
+@formats
+def test_a_key_in_an_address_is_scrubbed(configured, capsys, form):
+    configured(format=form).info("asked", url="https://h.example/v1?a=1&key=AQ.some-key&b=2")
+
+    shown = capsys.readouterr().err
+    assert "AQ.some-key" not in shown
+    assert "key=***&b=2" in shown
+
+
+@formats
+@pytest.mark.parametrize("canary", CANARIES)
+def test_an_exception_is_scrubbed(configured, capsys, form, canary):
+    logger = configured(format=form)
+    try:
+        fail(ValueError(canary), KeyError(canary))
+    except ValueError:
+        logger.exception("it failed")
+
+    shown = capsys.readouterr().err
+    assert_nothing_of(canary, shown)
+    assert "Traceback" in shown
+
+
+@formats
+@pytest.mark.parametrize("canary", CANARIES)
+def test_other_libraries_loggers_are_scrubbed(configured, capsys, form, canary):
+    configured(format=form)
+    logger = logging.getLogger("some.library")
+    try:
+        fail(OSError(canary))
+    except OSError:
+        logger.exception("header %r of %s", canary, {"authorization": canary})
+
+    shown = capsys.readouterr().err
+    assert_nothing_of(canary, shown)
+    assert "some.library" in shown
+    assert "Traceback" in shown
+
+
+@formats
+def test_a_traceback_does_not_show_variables(configured, capsys, form):
+    logger = configured(format=form)
+    variable = "nobody-else-writes-this"
+    try:
+        fail(ValueError(len(variable)))
+    except ValueError:
+        logger.exception("it failed")
+
+    assert variable not in capsys.readouterr().err.replace('variable = "nobody', "")
+
+
+# ── forms ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_json_is_an_object_a_line(configured, capsys):
+    logger = configured(format="json")
+    logger.info("two\nlines", n=1, account="a:b")
+    logging.getLogger("some.library").warning("%d things", 3)
+    try:
+        fail(ValueError("no"))
+    except ValueError:
+        logger.exception("failed")
+
+    first, second, third = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first["event"] == "two\nlines"
+    assert (first["n"], first["level"], first["logger"]) == (1, "info", "a.room")
+    assert first["timestamp"].endswith("Z")
+    assert (second["event"], second["logger"]) == ("3 things", "some.library")
+    assert "ValueError: no" in third["exception"]
+
+
+@formats
+@pytest.mark.parametrize("value", [object(), b"\xff", {1, 2}, {"k": b"x"}], ids=repr)
+def test_a_value_without_a_json_form_is_still_logged(configured, capsys, form, value):
+    configured(format=form).info("odd", value=value, other=7)
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "odd" in lines[0]
+    assert "Logging error" not in lines[0]
+
+
+def test_json_says_what_utf_8_cannot(configured, capsys):
+    configured(format="json").info("odd", value="\ud800")
+
+    assert json.loads(capsys.readouterr().err)["value"] == r"'\ud800'"
+
+
+def test_what_a_client_wrote_does_not_drive_a_terminal(configured, capsys):
+    logger = configured()
+    logger.info("a\x1b[2Jb", model="c\x1b[31md", other="e\x9bf\ng")
+    logging.getLogger("some.library").warning("h%s", "\x07\r")
+
+    shown = capsys.readouterr().err
+    assert not {"\x1b", "\x9b", "\x07", "\r"} & set(shown)
+    assert len(shown.splitlines()) == 2
+    assert r"model=c\x1b[31md" in shown
+
+
+def test_text_for_a_file_or_a_pipe_has_no_colours(configured, capsys):
+    configured().info("asked", account="a:b")
+
+    line = capsys.readouterr().err
+    assert "\x1b" not in line
+    assert "account=a:b" in line
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("info", 3), ("error", 1)])
+def test_only_what_is_important_enough_is_logged(configured, capsys, level, shown):
+    logger = configured(level=level)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(logger, name)("words")
+
+    assert len(capsys.readouterr().err.splitlines()) == shown
+
+
+def test_configured_twice_a_line_is_logged_once(configured, capsys):
+    configured()
+    configured().info("once")
+
+    assert capsys.readouterr().err.count("once") == 1
+
+
+# ── the file ─────────────────────────────────────────────────────────────────────────────────
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes say nothing there")
+def test_the_file_is_its_owner_s_alone(configured, tmp_path):
+    configured(file=str(tmp_path / "p.log")).info("asked")
+
+    assert mode(tmp_path / "p.log") == 0o600
+    assert "asked" in (tmp_path / "p.log").read_text()
+
+
+def test_the_file_goes_on_where_it_was_and_keeps_its_mode(configured, tmp_path):
+    file = tmp_path / "p.log"
+    file.write_text("earlier\n")
+    before = mode(file)
+
+    configured(file=str(file)).info("asked")
+
+    assert file.read_text().startswith("earlier\n")
+    assert "asked" in file.read_text()
+    assert mode(file) == before
+
+
+def test_the_file_is_rotated(configured, tmp_path, monkeypatch):
+    monkeypatch.setattr(log, "FILE_BYTES", 1000)
+    logger = configured(file=str(tmp_path / "p.log"), format="json")
+    for number in range(100):
+        logger.info("asked", number=number)
+
+    files = sorted(path.name for path in tmp_path.glob("p.log*"))
+    assert files == ["p.log", *(f"p.log.{n}" for n in range(1, log.FILES_KEPT + 1))]
+    assert all(path.stat().st_size <= 1000 for path in tmp_path.glob("p.log*"))
+    if os.name == "posix":
+        assert {mode(path) for path in tmp_path.glob("p.log*")} == {0o600}
+
+
+def test_a_file_in_the_home_folder_may_be_written_with_a_tilde(configured, tmp_path):
+    configured(file="~/p.log").info("asked")  # the tests' home is tmp_path
+
+    assert "asked" in (tmp_path / "p.log").read_text()
+
+
+def test_what_utf_8_cannot_say_is_logged_too(configured, tmp_path, capsys):
+    configured(file=str(tmp_path / "p.log")).info("odd", value="\ud800")
+
+    assert "odd" in (tmp_path / "p.log").read_text()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_cannot_be_written_is_an_error(configured, tmp_path):
+    with pytest.raises(OSError, match="nowhere"):
+        configured(file=str(tmp_path / "nowhere" / "p.log"))
