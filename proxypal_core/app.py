@@ -4,7 +4,8 @@ import hmac
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -18,11 +19,14 @@ from proxypal_core.gateway import access
 from proxypal_core.gateway.endpoints import Front, Gateway
 from proxypal_core.gateway.feed import Feed
 from proxypal_core.gateway.prepare import Services, Timeouts
+from proxypal_core.gateway.responses import Conversations
 from proxypal_core.providers.catalog import find
 from proxypal_core.providers.provider import Provider
 from proxypal_core.settings import schema
 from proxypal_core.settings.schema import Network, Settings
+from proxypal_core.store.responses_db import ResponsesDB
 from proxypal_core.upstream import demo
+from proxypal_core.upstream.fetch import Address, Fetcher, is_public
 from proxypal_core.upstream.http import HttpTransport
 from proxypal_core.wire.jsonio import JsonObject
 
@@ -39,9 +43,18 @@ class Clock(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def gateway(
-    settings: Settings, *, admin_key: str, clock: Clock | None = None
+    settings: Settings,
+    *,
+    admin_key: str,
+    clock: Clock | None = None,
+    data_dir: Path | None = None,
+    may_fetch: Callable[[Address], bool] = is_public,
 ) -> AsyncIterator[Gateway]:
-    """The handler that *settings* describe, with its connections to providers open."""
+    """The handler that *settings* describe, with its connections to providers open.
+
+    Without *data_dir* nothing outlives it. *may_fetch* says at which addresses it may get the
+    files that a request points to.
+    """
     clock = clock or Clock()
     providers: Mapping[str, Provider] = {
         **settings.catalog,
@@ -49,7 +62,17 @@ async def gateway(
     }
     accounts = accounts_of(settings)
     book = routing.route_book(providers.values(), accounts, routes_of(settings))
-    async with HttpTransport(connect=settings.timeouts.connect) as http:
+    responses = ResponsesDB(data_dir, clock=clock.now)
+    async with (
+        aclosing(responses),
+        HttpTransport(connect=settings.timeouts.connect) as http,
+        Fetcher(
+            agent=USER_AGENT,
+            max_bytes=settings.media.max_bytes,
+            timeout=settings.media.timeout,
+            allow=may_fetch,
+        ) as fetcher,
+    ):
         services = Services(
             pool=Pool(
                 accounts,
@@ -78,6 +101,7 @@ async def gateway(
             clock=clock.now,
             proxy_for=lambda account, url: proxy_for(account, url, settings.network),
             agent=USER_AGENT,
+            fetch=fetcher.fetch if settings.media.fetch_urls else None,
         )
         yield Gateway(
             Front(
@@ -87,6 +111,7 @@ async def gateway(
                 admin=access.digest(admin_key),
                 allowed_hosts=allowed_hosts_of(settings),
                 models=routing.listing(book),
+                conversations=Conversations(responses, services),
                 feed=Feed(),
                 new_id=clock.new_id,
                 version=__version__,

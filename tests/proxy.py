@@ -33,14 +33,16 @@ class StoppedClock:
 
 
 @asynccontextmanager
-async def proxy(config="", environment=None, *, clock=None):
-    """A proxy with the settings of *config* (YAML)."""
+async def proxy(config="", environment=None, *, clock=None, data_dir=None, **options):
+    """A proxy with the settings of *config* (YAML); without *data_dir* it forgets all at its end."""
     settings = parse(config, environment or {}, host=HOST, port=0)
     ids = count(1)
     parts = app.Clock(
         now=clock or StoppedClock(), new_id=lambda: f"{next(ids):032x}", demo_pace=0.0
     )
-    async with app.gateway(settings, admin_key=ADMIN_KEY, clock=parts) as gateway:
+    async with app.gateway(
+        settings, admin_key=ADMIN_KEY, clock=parts, data_dir=data_dir, **options
+    ) as gateway:
         runner = web.ServerRunner(server(gateway), shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, HOST, 0)

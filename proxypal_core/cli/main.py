@@ -50,6 +50,7 @@ def serve(config: str | None, host: str | None, port: int | None) -> None:
         run(
             settings,
             admin_key=admin_key,
+            data_dir=files.data_dir(os.environ),
             ready=lambda url: click.echo(banner(url, settings, file), err=True),
         )
     except CannotListen as error:

@@ -35,10 +35,12 @@ class CannotListen(Exception):
         self.exit_code = exit_code
 
 
-def run(settings: Settings, *, admin_key: str, ready: Callable[[str], None]) -> None:
+def run(
+    settings: Settings, *, admin_key: str, data_dir: Path, ready: Callable[[str], None]
+) -> None:
     """Serve until SIGINT or SIGTERM; *ready* is called with the base URL once it answers."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(settings, admin_key=admin_key, ready=ready, stop=None))
+        runner.run(serve(settings, admin_key=admin_key, data_dir=data_dir, ready=ready, stop=None))
 
 
 async def serve(
@@ -48,6 +50,7 @@ async def serve(
     ready: Callable[[str], None],
     stop: asyncio.Event | None,
     clock: app.Clock | None = None,
+    data_dir: Path | None = None,
 ) -> None:
     """Serve until *stop* is set, or a signal comes when it is None.
 
@@ -57,7 +60,9 @@ async def serve(
     stopped = stop or _stop_on_signals()
     listen = settings.listen
     tls = _tls(listen.tls)
-    async with app.gateway(settings, admin_key=admin_key, clock=clock) as handler:
+    async with app.gateway(
+        settings, admin_key=admin_key, clock=clock, data_dir=data_dir
+    ) as handler:
         runner = web.ServerRunner(server(handler), shutdown_timeout=DRAIN)
         await runner.setup()
         try:

@@ -5,6 +5,7 @@ sees another dialect, a provider, a clock or a socket. All of it is checked by m
 value of the protocol) and by the laws in ``tests/dialects/test_laws.py``.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -15,6 +16,8 @@ from proxypal_core.hub.failure import Failure
 from proxypal_core.hub.messages import ModelInfo, Record, Request, Response, Usage
 from proxypal_core.wire.jsonio import JsonObject
 from proxypal_core.wire.sse import Frame
+
+ANY_URL = re.compile("")
 
 
 class Notice(Record, frozen=True):
@@ -102,6 +105,13 @@ class Dialect(Protocol):
     @property
     def MODEL_PATHS(self) -> tuple[tuple[str, ...], ...]:  # noqa: N802
         """Where an answer, or a piece of one, says which model it is from."""
+        ...
+
+    @property
+    def TAKES_URLS(self) -> re.Pattern[str]:  # noqa: N802
+        """The beginnings of the addresses whose files its providers fetch by themselves; what is
+        elsewhere has to come as bytes.
+        """
         ...
 
     # requests

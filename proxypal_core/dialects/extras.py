@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from proxypal_core.hub.failure import invalid
-from proxypal_core.hub.messages import Blob, Opaque, Request
+from proxypal_core.hub.messages import Blob, Image, Opaque, Request
 
 # State at one vendor: without it another question is answered.
 _STATE = ("previous_response_id", "conversation", "prompt", "background", "cachedContent")
@@ -41,6 +41,15 @@ def refuse_state(request: Request, own: str) -> None:
 def visible(request: Request, own: str) -> list[str]:
     """The fields of dialects other than *own* whose absence shows in the answer."""
     return _given(request, own, _VISIBLE)
+
+
+def asks_detail(request: Request) -> bool:
+    """Whether an image says how closely it should be looked at."""
+    return any(
+        isinstance(part, Image) and part.detail not in ("", "auto")
+        for turn in request.turns
+        for part in turn.parts
+    )
 
 
 def _given(request: Request, own: str, fields: Iterable[str]) -> list[str]:

@@ -151,7 +151,7 @@ class Passthrough:
         if self.seen.failure is not None:
             return b""
         self.seen.failure = failure
-        return self.fail(self.seen.failure) if self.seen.begun else b""
+        return self.fail(failure) if self.seen.begun else b""
 
 
 class Translation:

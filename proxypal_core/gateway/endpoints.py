@@ -21,6 +21,7 @@ from proxypal_core.gateway.downstream import JsonArray, LegacyCompletions, Refra
 from proxypal_core.gateway.exchange import Exchange, proxied_headers
 from proxypal_core.gateway.feed import Feed
 from proxypal_core.gateway.prepare import Ask, Services
+from proxypal_core.gateway.responses import Conversations
 from proxypal_core.gateway.server import BODY_LIMIT
 from proxypal_core.gateway.surface import Access, Match, Operation
 from proxypal_core.hub.failure import Failure, Kind, Refused
@@ -41,6 +42,7 @@ class Front(msgspec.Struct, frozen=True):
     """SHA-256 of the admin key."""
     allowed_hosts: frozenset[str]
     models: Sequence[ModelInfo]
+    conversations: Conversations
     feed: Feed
     new_id: Callable[[], str]
     version: str
@@ -170,6 +172,11 @@ class Gateway:
         try:
             ask = await self._ask(request, match, dialect, record)
             _check_model(client, ask.model)
+            kept = await self._front.conversations.answer(ask, record.client)
+            if kept is not None:
+                record.outcome = "served"
+                return _json_bytes(kept)
+            ask = await self._front.conversations.prepared(ask, record.client)
             return await Exchange(self._front.services, ask, record).run(request)
         except Refused as refused:
             record.outcome = refused.failure.kind.value

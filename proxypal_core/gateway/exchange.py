@@ -125,11 +125,11 @@ class Exchange:
 
     async def _answer(self, lease: Lease, request: web.BaseRequest) -> web.StreamResponse | Failure:
         try:
-            prepared = self._preparation.prepare(lease)
+            prepared = await self._preparation.prepare(lease)
             answer = await self._send(prepared, request)
             if isinstance(answer, Failure) and prepared.asks_usage and _minds_usage(answer):
                 self._services.silent_on_usage.add(lease.account.provider)
-                answer = await self._send(self._preparation.prepare(lease), request)
+                answer = await self._send(await self._preparation.prepare(lease), request)
             return answer
         except Estimated as estimated:
             return await self._estimated(estimated.tokens, request)
@@ -195,6 +195,7 @@ class Exchange:
         elif prepared.rename:
             for path in prepared.speaks.MODEL_PATHS:
                 body = jsonio.replace_string(body, path, self._ask.model)
+        body = self._seen(body, prepared)
         if self._ask.reshape is not None:
             body = self._ask.reshape(body)
         return await self._json(body, request)
@@ -233,7 +234,8 @@ class Exchange:
         self._record.usage = response.usage
         self._first_content()
         down = self._downstream()
-        await down.write(b"".join([encoder.write(event) for event in unfold(response)]))
+        told = b"".join([encoder.write(event) for event in unfold(response)])
+        await down.write(self._seen(told, prepared))
         return await down.finish()
 
     async def _stream(
@@ -265,7 +267,7 @@ class Exchange:
                 held.clear()
             if seen.failure is not None:
                 return await self._break_off(out, seen.failure)
-            await down.write(out)
+            await down.write(self._seen(out, prepared))
             if not data:
                 return await down.finish()
 
@@ -318,6 +320,13 @@ class Exchange:
     async def _break_off(self, last: bytes, failure: Failure) -> web.StreamResponse:
         self._ended = failure
         return await self._downstream().break_off(last)
+
+    def _seen(self, data: bytes, prepared: Prepared) -> bytes:
+        """*data* as it is sent, after whoever wants to see it has."""
+        if self._ask.answered is None:
+            return data
+        native = prepared.encoded is None
+        return self._ask.answered(data, account=self._record.served_by, native=native)
 
     def _first_content(self) -> None:
         self._record.first_content = self._services.clock() - self._record.at

@@ -1,6 +1,6 @@
 """One attempt made ready: the client's request as it came, or in the provider's own words."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -13,8 +13,9 @@ from proxypal_core.dialects.base import Dialect, Encoded, Reply
 from proxypal_core.dialects.carry import Carrier
 from proxypal_core.gateway import headers as passing
 from proxypal_core.gateway.downstream import Reframe
+from proxypal_core.hub import inline
 from proxypal_core.hub.failure import Failure, Kind, Refused, invalid
-from proxypal_core.hub.messages import Request
+from proxypal_core.hub.messages import Base64, Request
 from proxypal_core.providers.provider import (
     Operation,
     Provider,
@@ -56,6 +57,8 @@ class Services(msgspec.Struct, frozen=True):
     proxy_for: Callable[[Account, str], str]
     agent: str
     """Our own User-Agent."""
+    fetch: Callable[[Iterable[str]], Awaitable[Mapping[str, Base64]]] | None = None
+    """Gets the files at addresses; None where the settings forbid it."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,8 +126,9 @@ class Preparation:
         self._ask = ask
         self._created = created
         self._decoded: Request | None = None
+        self._files: dict[str, Base64] = {}
 
-    def prepare(self, lease: Lease) -> Prepared:
+    async def prepare(self, lease: Lease) -> Prepared:
         """The attempt at *lease*.
 
         Raises:
@@ -135,8 +139,8 @@ class Preparation:
         if self._ask.dialect.NAME in provider.endpoints:
             return self._untouched(lease, provider)
         if self._ask.operation in COUNTS:
-            return self._count(lease, provider)
-        return self._translated(lease, provider)
+            return await self._count(lease, provider)
+        return await self._translated(lease, provider)
 
     def request(self) -> Request:
         """What the client means, with what was carried through it back in its place."""
@@ -175,12 +179,13 @@ class Preparation:
         call = self._call(lease, provider, ask.dialect.NAME, with_usage or body, head)
         return Prepared(call, ask.dialect, rename, asks_usage=with_usage is not None)
 
-    def _translated(self, lease: Lease, provider: Provider) -> Prepared:
+    async def _translated(self, lease: Lease, provider: Provider) -> Prepared:
         ask = self._ask
         if ask.operation != "generate" or not provider.endpoints:
             raise self._unsupported(provider)
         speaks = next(iter(provider.endpoints))  # the first is the one that the catalog prefers
-        encoded = DIALECTS[speaks].encode_request(self._meant(lease))
+        meant = await self._with_files(self._meant(lease), DIALECTS[speaks])
+        encoded = DIALECTS[speaks].encode_request(meant)
         if encoded.dropped:
             log.debug("fields dropped", request=ask.id, fields=encoded.dropped, target=speaks)
             if self._services.strict:
@@ -194,11 +199,12 @@ class Preparation:
         call = self._call(lease, provider, speaks, encoded.body, head)
         return Prepared(call, DIALECTS[speaks], rename=True, encoded=encoded)
 
-    def _count(self, lease: Lease, provider: Provider) -> Prepared:
+    async def _count(self, lease: Lease, provider: Provider) -> Prepared:
         """Counting by a provider of another dialect, where its API counts."""
         meant = self._meant(lease)
         for speaks in provider.endpoints:
-            body = DIALECTS[speaks].encode_count(meant)
+            with_files = await self._with_files(meant, DIALECTS[speaks])
+            body = DIALECTS[speaks].encode_count(with_files)
             if body is not None:
                 operation: Operation = (
                     "input_tokens" if speaks == "openai-responses" else "count_tokens"
@@ -217,6 +223,15 @@ class Preparation:
         return msgspec.structs.replace(
             meant, reasoning=msgspec.structs.replace(thinking, show=meant.reasoning.show)
         )
+
+    async def _with_files(self, meant: Request, speaks: Dialect) -> Request:
+        """*meant* with the bytes of what a provider that speaks *speaks* would not fetch."""
+        urls = [url.url for url in inline.urls(meant) if not speaks.TAKES_URLS.match(url.url)]
+        if not urls or self._services.fetch is None:
+            return meant
+        if new := [url for url in urls if url not in self._files]:
+            self._files |= await self._services.fetch(new)
+        return inline.with_bytes(meant, {url: self._files[url] for url in urls})
 
     def _call(
         self,

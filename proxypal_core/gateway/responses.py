@@ -358,7 +358,7 @@ def _listed(kept: Kept) -> Iterator[JsonObject]:
 def _page(items: list[JsonObject], query: str) -> Mapping[str, Any]:
     given = {name: values[-1] for name, values in parse_qs(query).items()}
     if given.get("order", "desc") == "desc":
-        items = items[::-1]
+        items = list(reversed(items))
     names = [item["id"] for item in items]
     after = given.get("after")
     start = names.index(after) + 1 if after in names else 0

@@ -120,7 +120,7 @@ class ResponsesDB:
     async def delete(self, client: str, name: str) -> None:
         await self._do(lambda db: _delete(db, client, name), None)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Finish what was begun."""
         await asyncio.get_running_loop().run_in_executor(self._worker, self._close)
         self._worker.shutdown()

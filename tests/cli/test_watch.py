@@ -155,7 +155,7 @@ async def test_it_stops_after_so_many(capsys):
 
 async def test_it_goes_on_when_the_daemon_is_started_again(capsys, monkeypatch):
     monkeypatch.setattr(watching, "RECONNECT_SECONDS", 0)
-    monkeypatch.setattr(run, "DRAIN", 0)
+    monkeypatch.setattr(run, "DRAIN", 0.01)
     settings = parse("", {}, port=free_port())
     url = run.reachable(settings.listen)
     following = None

@@ -854,9 +854,18 @@ def test_strict_goes_to_models_that_have_it(model, strict):  # case 40
     assert tool.get("strict", False) is strict
 
 
-def test_another_vendors_web_search_is_anthropics_and_other_tools_are_dropped():  # cases 44, 46
-    tools = (
+@pytest.mark.parametrize(
+    "search",
+    [
         Tool("web_search", native={"type": "web_search"}, dialect="openai-responses"),
+        Tool("googleSearch", native={"googleSearch": {}}, dialect="gemini"),
+    ],
+)
+def test_another_vendors_web_search_is_anthropics_and_other_tools_are_dropped(
+    search,
+):  # cases 44, 46
+    tools = (
+        search,
         Tool("shell", native={"type": "local_shell"}, dialect="openai-responses"),
     )
     body, out = encoded(tools=tools)
@@ -1111,11 +1120,17 @@ def test_a_user_of_another_dialect_is_not_named():
 
 
 def test_foreign_fields_that_would_show_are_named():
-    extras = {"openai-responses": {"previous_response_id": "resp_1", "truncation": "auto"}}
+    extras = {"openai-responses": {"modalities": ["audio"], "truncation": "auto"}}
     body, out = encoded(extras=extras, metadata={"a": "b"}, service_tier="flex")
 
-    assert out.dropped == ("service_tier", "metadata", "previous_response_id")
+    assert out.dropped == ("service_tier", "metadata", "modalities")
     assert body.keys() == {"model", "max_tokens", "messages"}
+
+
+@pytest.mark.parametrize("field", ["previous_response_id", "conversation", "prompt", "background"])
+def test_state_at_another_vendor_is_refused(field):  # case 182
+    with pytest.raises(Refused, match=field):
+        encoded(extras={"openai-responses": {field: "x"}})
 
 
 # ── requests, written: cache marks ───────────────────────────────────────────────────────────

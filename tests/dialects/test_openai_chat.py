@@ -684,6 +684,7 @@ def test_one_text_is_a_plain_string():
     [
         ("gpt-5.5", "developer", "max_completion_tokens"),
         ("openai/o3-mini", "developer", "max_completion_tokens"),
+        ("codex-mini-latest", "developer", "max_completion_tokens"),
         ("gpt-4o", "system", "max_tokens"),
         ("gpt-oss-120b", "system", "max_tokens"),
         ("qwen3-coder", "system", "max_tokens"),

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import stat
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 from hypothesis import given
@@ -19,11 +19,8 @@ A_PAGE = b"x" * 4096
 
 @asynccontextmanager
 async def opened(folder=None, **options):
-    db = ResponsesDB(folder, **{"clock": StoppedClock(), **options})
-    try:
+    async with aclosing(ResponsesDB(folder, **{"clock": StoppedClock(), **options})) as db:
         yield db
-    finally:
-        await db.close()
 
 
 def answer(name, text=b"[]", **fields):

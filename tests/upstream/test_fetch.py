@@ -309,7 +309,10 @@ async def test_only_a_whole_file_is_taken(files, status):
 
 
 async def test_a_file_that_says_it_is_too_large_is_not_read(files):
-    url = files.add("/x", "image/png", b"x" * 101, headers={"Content-Length": "101"})
+    async def rest():
+        await asyncio.Event().wait()
+
+    url = files.add("/x", "image/png", b"x", rest, headers={"Content-Length": "101"})
 
     said = await refusal(url, max_bytes=100)
 
@@ -433,6 +436,8 @@ async def test_so_many_are_fetched_at_a_time_and_no_more(files):
         waiting += 1
         most = max(most, waiting)
         if waiting == AT_A_TIME:
+            for _ in range(200):  # turns of the loop in which a fifth would come
+                await asyncio.sleep(0)
             full.set()
         await full.wait()
         waiting -= 1
@@ -450,11 +455,12 @@ async def test_nothing_is_said_about_who_asks(files, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     files.move("/moved", "/a.png", **{"Set-Cookie": "who=me; Path=/"})
 
-    await fetched(f"{files.origin}/moved")
+    url = f"http://files.example:{files.port}/moved"
+    await fetched(url, resolver=Names(**{"files.example": ["127.0.0.1"]}))
 
     assert [dict(request.headers) for request in files.requests] == [
         {
-            "Host": f"127.0.0.1:{files.port}",
+            "Host": f"files.example:{files.port}",
             "User-Agent": "proxypal/test",
             "Accept": "*/*",
             "Accept-Encoding": "identity",

@@ -10,16 +10,19 @@ from proxypal_core.dialects.anthropic.request_encode import encode_request
 from proxypal_core.dialects.anthropic.stream_decode import decoder
 from proxypal_core.dialects.anthropic.stream_encode import encoder
 from proxypal_core.dialects.anthropic.words import NAME
+from proxypal_core.dialects.base import ANY_URL
 from proxypal_core.dialects.base import always_told as with_usage
 from proxypal_core.dialects.base import nothing_asked as without_usage
 
 HEARTBEAT = b'event: ping\ndata: {"type":"ping"}\n\n'
 MODEL_PATHS = (("model",), ("message", "model"))
+TAKES_URLS = ANY_URL
 
 __all__ = [
     "HEARTBEAT",
     "MODEL_PATHS",
     "NAME",
+    "TAKES_URLS",
     "canonical",
     "count_reply",
     "decode_count",

@@ -1,17 +1,17 @@
 """A whole answer, both ways."""
 
-from proxypal_core.dialects import answers
+from proxypal_core.dialects import answers, extras
 from proxypal_core.dialects.anthropic.content_decode import read_block
 from proxypal_core.dialects.anthropic.content_encode import (
     is_citation,
     redacted,
-    signature,
     tool_input,
 )
 from proxypal_core.dialects.anthropic.errors import failure_in
 from proxypal_core.dialects.anthropic.words import (
     ID_PREFIX,
     NAME,
+    VENDOR,
     read_stop,
     read_usage,
     refusal,
@@ -85,7 +85,7 @@ def _blocks(part: Part) -> list[JsonObject]:
             block: JsonObject = {"type": "text", "text": text}
             return [{**block, "citations": kept} if kept else block]
         case Thinking(text=text):
-            data, signed = redacted(part), signature(part)
+            data, signed = redacted(part), extras.blob_of(part.blobs, VENDOR, "signature")
             if data:
                 return [{"type": "redacted_thinking", "data": data}]
             if not text and not signed:

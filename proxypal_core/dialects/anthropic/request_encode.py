@@ -348,10 +348,12 @@ class _Encoding:
             ("top_logprobs", bool(sampling.top_logprobs)),
             ("metadata", bool(request.metadata)),
             ("prompt_cache_key", bool(request.cache_key) and request.dialect != NAME),
+            ("detail", extras.asks_detail(request)),
         ):
             if given:
                 self._drop(field)
-        for field in (*extras.state(request, NAME), *extras.visible(request, NAME)):
+        extras.refuse_state(request, NAME)
+        for field in extras.visible(request, NAME):
             self._drop(field)
 
     # ── cache marks ──────────────────────────────────────────────────────────────────────────

@@ -12,10 +12,11 @@ from proxypal_core.dialects.gemini.request_decode import decode_request, peek
 from proxypal_core.dialects.gemini.request_encode import encode_request
 from proxypal_core.dialects.gemini.stream_decode import decoder
 from proxypal_core.dialects.gemini.stream_encode import encoder
-from proxypal_core.dialects.gemini.words import NAME
+from proxypal_core.dialects.gemini.words import GOOGLES, NAME
 
 HEARTBEAT = b"\r\n"
 MODEL_PATHS = (("modelVersion",),)
+TAKES_URLS = GOOGLES
 
 __all__ = [
     "ARRAY_END",
@@ -23,6 +24,7 @@ __all__ = [
     "HEARTBEAT",
     "MODEL_PATHS",
     "NAME",
+    "TAKES_URLS",
     "as_array_item",
     "canonical",
     "count_reply",

@@ -109,6 +109,10 @@ def _generation(model: str) -> float:
 def _put_extras(request: Request, body: JsonObject, config: JsonObject, dropped: list[str]) -> None:
     extras.refuse_state(request, NAME)
     dropped += extras.visible(request, NAME)
+    if extras.asks_detail(request):
+        dropped.append("detail")
+    if any(tool.strict for tool in request.tools):
+        dropped.append("tools.strict")
     for field, value in request.extras.get(NAME, {}).items():
         if field == "generationConfig":
             config |= value

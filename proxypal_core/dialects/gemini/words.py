@@ -31,7 +31,7 @@ NO_SIGNATURE = "skip_thought_signature_validator"
 _NO_SIGNATURES = frozenset({NO_SIGNATURE, "context_engineering_is_the_way_to_go"})
 
 # Addresses that only Gemini can read: its own file store, Google's buckets and video pages.
-_GOOGLE = re.compile(
+GOOGLES = re.compile(
     r"gs://|files/|https://generativelanguage\.googleapis\.com/"
     r"|https://(?:www\.)?youtube\.com/|https://youtu\.be/"
 )
@@ -101,7 +101,7 @@ def with_detail(part: Part, raw: Mapping[str, Any]) -> Part:
 
 def is_googles(uri: str) -> bool:
     """Whether *uri* is one that Google reads for its own models."""
-    return _GOOGLE.match(uri) is not None
+    return GOOGLES.match(uri) is not None
 
 
 def inline_part(mime: str, data: str) -> JsonObject:

@@ -1,5 +1,6 @@
 """OpenAI Chat Completions, as OpenAI serves it and as everybody else does."""
 
+from proxypal_core.dialects.base import ANY_URL
 from proxypal_core.dialects.openai_chat.answer import decode_response, encode_response
 from proxypal_core.dialects.openai_chat.counting import count_reply, decode_count, encode_count
 from proxypal_core.dialects.openai_chat.errors import decode_failure, encode_failure
@@ -19,11 +20,13 @@ from proxypal_core.dialects.openai_words import encode_model, encode_models, pee
 
 HEARTBEAT = b": keep-alive\n\n"
 MODEL_PATHS = (("model",),)
+TAKES_URLS = ANY_URL
 
 __all__ = [
     "HEARTBEAT",
     "MODEL_PATHS",
     "NAME",
+    "TAKES_URLS",
     "canonical",
     "count_reply",
     "decode_count",

@@ -1,5 +1,6 @@
 """OpenAI Responses: https://platform.openai.com/docs/api-reference/responses."""
 
+from proxypal_core.dialects.base import ANY_URL
 from proxypal_core.dialects.base import always_told as with_usage
 from proxypal_core.dialects.base import nothing_asked as without_usage
 from proxypal_core.dialects.openai_responses.answer import decode_response, encode_response
@@ -15,11 +16,13 @@ from proxypal_core.dialects.openai_words import encode_model, encode_models, pee
 
 HEARTBEAT = b": keep-alive\n\n"
 MODEL_PATHS = (("model",), ("response", "model"))
+TAKES_URLS = ANY_URL
 
 __all__ = [
     "HEARTBEAT",
     "MODEL_PATHS",
     "NAME",
+    "TAKES_URLS",
     "canonical",
     "count_reply",
     "decode_count",
