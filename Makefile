@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint type arch docs check format clean
+.PHONY: run test fuzz lint type arch docs check format clean
 
 run: $(VENV)/run.stamp  ## start the daemon on 127.0.0.1:8317
 	$(BIN)/proxypal serve --config config.yaml
 
 test: $(VENV)/dev.stamp  ## every test
 	$(BIN)/pytest -n 2
+
+fuzz: $(VENV)/dev.stamp  ## a million damaged inputs (about half an hour)
+	$(BIN)/python -m tests.fuzz
 
 lint: $(VENV)/dev.stamp  ## style
 	$(BIN)/ruff check

@@ -208,7 +208,6 @@ NOT_YET: tuple[str, ...] = (
     "state.backend",
     "state.tenant",
     "state.url",
-    "strict",
     "usage.capture_bodies",
     "usage.retain_days",
 )

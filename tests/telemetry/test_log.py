@@ -179,7 +179,9 @@ def test_json_is_an_object_a_line(configured, capsys):
 
 
 @formats
-@pytest.mark.parametrize("value", [object(), b"\xff", {1, 2}, {"k": b"x"}], ids=repr)
+@pytest.mark.parametrize(
+    "value", [object(), b"\xff", {1, 2}, {"k": b"x"}], ids=["object", "bytes", "set", "dict"]
+)
 def test_a_value_without_a_json_form_is_still_logged(configured, capsys, form, value):
     configured(format=form).info("odd", value=value, other=7)
 

@@ -60,6 +60,8 @@ async def failure_of(http, asked):
     with pytest.raises(Broken) as caught:
         await http.open(asked)
     assert KEY not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__cause__ is None  # aiohttp's own errors hold the request's headers
+    assert caught.value.__suppress_context__
     assert KEY not in repr((caught.value, caught.value.failure))
     return caught.value.failure
 
