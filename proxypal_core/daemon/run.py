@@ -63,7 +63,8 @@ async def serve(
     async with app.gateway(
         settings, admin_key=admin_key, clock=clock, data_dir=data_dir
     ) as handler:
-        runner = web.ServerRunner(server(handler), shutdown_timeout=DRAIN)
+        # aiohttp waits that long twice: for the answer, then for the handler.
+        runner = web.ServerRunner(server(handler), shutdown_timeout=DRAIN / 2)
         await runner.setup()
         try:
             site = web.TCPSite(runner, listen.host, listen.port, ssl_context=tls)
@@ -77,6 +78,7 @@ async def serve(
             await stopped.wait()
         finally:
             log.info("stopping", drain_seconds=DRAIN)
+            handler.close()
             await runner.cleanup()
 
 

@@ -16,13 +16,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from proxypal_core.hub.events import Event, PartBlob, PartDelta, PartEnd, PartStart
+from proxypal_core.hub.events import Event, PartBlob, PartCitation, PartDelta, PartEnd, PartStart
 from proxypal_core.hub.messages import Blob, Part, Request, Thinking, ToolCall, Turn
 from proxypal_core.wire import jsonio
 
 MARK = "pp1."
 """What every seal begins with."""
-_MARKS = (MARK.encode(), base64.b64encode(MARK.encode())[:5], b'"signature":""')
+_MARKS = (
+    MARK.encode(),
+    base64.b64encode(MARK.encode())[:5],
+    b'"signature":""',
+    b'"encrypted_index":""',
+)
 _TAG_BYTES = 16
 REMEMBERED = 10_000
 """Tool calls whose reasoning is kept for Chat clients; the oldest goes first."""
@@ -202,6 +207,8 @@ class Outgoing:
                     yield PartBlob(self._at, blob)
                 else:
                     self._blobs.append(blob)
+            case PartCitation(citation=citation):
+                yield PartCitation(self._at, citation)
             case PartEnd():
                 yield from self._end()
             case _:
@@ -271,8 +278,8 @@ class Outgoing:
 
 
 def marks(body: bytes) -> bool:
-    """Whether *body*, a request that would pass untouched, may hold a seal, or a thought of another
-    vendor's model, whose signature is empty: its own vendor would refuse both.
+    """Whether *body*, a request that would pass untouched, may hold a seal, or a thought or citation
+    of another vendor's model, whose signature is empty: its own vendor would refuse them.
     """
     return any(mark in body for mark in _MARKS)
 

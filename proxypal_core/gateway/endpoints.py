@@ -55,6 +55,10 @@ class Gateway:
     def __init__(self, front: Front) -> None:
         self._front = front
 
+    def close(self) -> None:
+        """End what would go on for ever, so that the server can stop."""
+        self._front.feed.close()
+
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         request_id = self._front.new_id()
         path = request.rel_url.raw_path
@@ -154,7 +158,7 @@ class Gateway:
         except (asyncio.CancelledError, ConnectionError):
             if record.outcome in ("", "abandoned"):
                 record.outcome = "client_gone"
-            record.status = 499
+            record.status = 200 if record.outcome == "served" else 499
             raise
         finally:
             record.duration = clock() - record.at
@@ -175,7 +179,9 @@ class Gateway:
             kept = await self._front.conversations.answer(ask, record.client)
             if kept is not None:
                 record.outcome = "served"
-                return _json_bytes(kept)
+                answer = _json_bytes(kept)
+                answer.headers["x-request-id"] = record.id
+                return answer
             ask = await self._front.conversations.prepared(ask, record.client)
             return await Exchange(self._front.services, ask, record).run(request)
         except Refused as refused:

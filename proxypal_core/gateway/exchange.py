@@ -54,6 +54,8 @@ class Exchange:
         self._down: Downstream | None = None
         self._ended: Failure | None = None
         """What ended an answer in its middle."""
+        self._complete = False
+        """Whether the client was sent all of it; many hang up as soon as they have."""
 
     async def run(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer *request*.
@@ -114,7 +116,7 @@ class Exchange:
             if failure is not None:
                 outcome = failure.kind.value
                 self._services.pool.settle(lease, failure)
-            elif answer is None:
+            elif answer is None and not self._complete:
                 outcome = "abandoned"
                 self._services.pool.settle(lease, None)
             else:
@@ -268,6 +270,7 @@ class Exchange:
             if seen.failure is not None:
                 return await self._break_off(out, seen.failure)
             await down.write(self._seen(out, prepared))
+            self._complete = seen.finished
             if not data:
                 return await down.finish()
 

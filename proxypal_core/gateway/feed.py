@@ -20,6 +20,7 @@ class Feed:
         self._next_id = 1
         self._kept: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
         self._listeners: set[_Listener] = set()
+        self._open = True
 
     def publish(self, name: str, value: Mapping[str, Any]) -> None:
         """Tell every listener; never waits."""
@@ -29,6 +30,12 @@ class Feed:
         self._kept.append((number, event))
         for listener in self._listeners:
             listener.put(event)
+
+    def close(self) -> None:
+        """Let every ``follow`` end."""
+        self._open = False
+        for listener in self._listeners:
+            listener.put(b"")
 
     async def follow(self, after: int | None, heartbeat: float) -> AsyncIterator[bytes]:
         """The events after number *after* (None: from now on); a comment each *heartbeat* seconds
@@ -42,7 +49,7 @@ class Feed:
         self._listeners.add(listener)
         try:
             yield b": listening\n\n"
-            while True:
+            while self._open:
                 try:
                     async with asyncio.timeout(heartbeat):
                         yield await listener.take()

@@ -173,9 +173,10 @@ class Preparation:
         if ask.stream and provider.name not in self._services.silent_on_usage:
             with_usage = ask.dialect.with_usage(body, ask.doc)
         head = passing.upward(ask.dialect.NAME, ask.headers)
-        head["content-type"] = next(
-            (v for n, v in ask.headers if n.lower() == "content-type"), "application/json"
-        )
+        if ask.method == "POST":
+            head["content-type"] = next(
+                (v for n, v in ask.headers if n.lower() == "content-type"), "application/json"
+            )
         call = self._call(lease, provider, ask.dialect.NAME, with_usage or body, head)
         return Prepared(call, ask.dialect, rename, asks_usage=with_usage is not None)
 

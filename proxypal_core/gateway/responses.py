@@ -267,8 +267,10 @@ def _items(doc: JsonObject) -> list[Any]:
 
 
 def _message(role: str, text: str) -> JsonObject:
-    kind = "output_text" if role == "assistant" else "input_text"
-    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+    part: JsonObject = {"type": "input_text", "text": text}
+    if role == "assistant":
+        part = {"type": "output_text", "text": text, "annotations": []}
+    return {"type": "message", "role": role, "content": [part]}
 
 
 def _with_input(ask: Ask, items: Sequence[Any]) -> Ask:
@@ -358,7 +360,7 @@ def _listed(kept: Kept) -> Iterator[JsonObject]:
 def _page(items: list[JsonObject], query: str) -> Mapping[str, Any]:
     given = {name: values[-1] for name, values in parse_qs(query).items()}
     if given.get("order", "desc") == "desc":
-        items = list(reversed(items))
+        items.reverse()
     names = [item["id"] for item in items]
     after = given.get("after")
     start = names.index(after) + 1 if after in names else 0
@@ -407,13 +409,13 @@ def _compacted(body: bytes) -> bytes:
     )
     if not text:
         raise Refused(Failure(Kind.BAD_REPLY, "the provider's model gave no summary"))
-    message = {"id": f"msg_{answer['id']}", "status": "completed"}
+    message = _message("assistant", _SUMMARY + text)
     return jsonio.dumps(
         {
             "id": answer["id"],
             "object": "response.compaction",
             "created_at": answer.get("created_at"),
-            "output": [message | _message("user", _SUMMARY + text)],
+            "output": [{"id": f"msg_{answer['id']}", "status": "completed", **message}],
             "usage": answer.get("usage"),
         }
     )

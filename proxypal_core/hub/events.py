@@ -10,10 +10,10 @@ carries its id and name; a decoder that does not know them yet holds the call ba
 cumulative: a later report replaces an earlier one. ``Failure`` is terminal.
 """
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from proxypal_core.hub.failure import Failure
-from proxypal_core.hub.messages import Blob, FinishReason, Part, Record, Usage
+from proxypal_core.hub.messages import Blob, Citation, FinishReason, Part, Record, Usage
 
 
 class ResponseStart(Record, frozen=True):
@@ -42,7 +42,7 @@ class PartBlob(Record, frozen=True):
 
 class PartCitation(Record, frozen=True):
     at: int
-    citation: Any
+    citation: Citation
 
 
 class PartEnd(Record, frozen=True):

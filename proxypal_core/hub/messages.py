@@ -72,10 +72,30 @@ class CacheMark(Record, frozen=True):
 # ── parts of a turn ──────────────────────────────────────────────────────────────────────────
 
 
+class Citation(Record, frozen=True):
+    """Where a model has a part's text from: the characters from ``start`` up to ``end``, or the whole
+    text where there is no ``end``. ``quote`` is what the source says. ``raw`` is the citation as
+    ``dialect`` wrote it, for nobody but that dialect; one that names no ``url`` goes nowhere else.
+    """
+
+    url: str = ""
+    title: str = ""
+    quote: str = ""
+    start: int = 0
+    end: int | None = None
+    dialect: str = ""
+    raw: Any = None
+
+    def span(self, length: int) -> tuple[int, int]:
+        """What of a text of *length* characters is meant."""
+        end = length if self.end is None else min(self.end, length)
+        return min(self.start, end), end
+
+
 class Text(Record, frozen=True):
     text: str
     blobs: tuple[Blob, ...] = ()
-    citations: tuple[Any, ...] = ()
+    citations: tuple[Citation, ...] = ()
     cache: CacheMark | None = None
 
 

@@ -87,6 +87,21 @@ async def test_told_to_stop_it_finishes_what_it_is_saying():
     assert whole
 
 
+async def test_who_looks_on_does_not_hold_the_daemon_up():
+    admin = {"Authorization": "Bearer admin-key-of-this-test"}
+    async with (
+        daemon(PROXYPAL_ADMIN_KEY="admin-key-of-this-test") as started,
+        aiohttp.ClientSession(headers=admin) as session,
+        session.get(started.url + "/api/events") as events,
+    ):
+        await events.content.readuntil(b"\n\n")
+
+        started.process.send_signal(signal.SIGTERM)
+        await events.content.read()
+
+        assert await started.ended() == 0
+
+
 async def test_it_serves_https(tmp_path):
     files = self_signed(tmp_path)
     config = written(

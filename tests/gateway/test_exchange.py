@@ -506,3 +506,26 @@ async def test_usage_is_read_on_the_side(fault_server, dialect):
     assert record["usage"]["input_total"] == expected.input_tokens
     assert record["usage"]["output_total"] == expected.output_tokens
     assert record["usage"]["input_cached"] == expected.cached_tokens
+
+
+@every_dialect
+async def test_a_client_that_hangs_up_when_it_has_everything_was_served(fault_server, dialect):
+    frames = len(SPELLINGS[dialect].frames(SCENARIOS["text"], "m-1"))
+    fault_server.script(Stall(frames=frames))
+    admin = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with (
+        proxy(upstream(fault_server, dialect)) as p,
+        aiohttp.ClientSession(headers=admin) as session,
+        session.get(p.url + "/api/events") as events,
+    ):
+        await events.content.readuntil(b"\n\n")
+        path, body = question(dialect)
+        async with session.post(p.url + path, json=body) as answer:
+            received = b""
+            while received != spoken(dialect):
+                received += await answer.content.readany()
+        event = await events.content.readuntil(b"\n\n")
+
+    record = jsonio.loads(event.split(b"data: ")[1])
+    assert (record["outcome"], record["status"]) == ("served", 200)
+    assert record["usage"]["output_total"] == 31

@@ -180,28 +180,29 @@ async def test_an_answer_outlives_the_daemon(fault_server, tmp_path):
 
 async def test_an_answer_that_broke_off_is_not_kept():
     async with talking() as client:
-        ids = []
+        events = await client.responses.create(model="demo/fail-cut", input="One", stream=True)
+        created = await anext(events)
         with pytest.raises(openai.APIError):
-            async for event in await client.responses.create(
-                model="demo/fail-cut", input="One", stream=True
-            ):
-                ids += [event.response.id] if event.type == "response.created" else []
-        again = await refusal(client.responses.retrieve(ids[0]))
+            [event async for event in events]
+        again = await refusal(client.responses.retrieve(created.response.id))
 
     assert again[0] == 404
 
 
 async def test_one_client_does_not_see_anothers_answers():
     keys = "client_keys: [{name: a, key: key-of-a-123456}, {name: b, key: key-of-b-123456}]"
-    async with proxy(keys) as p:
-        async with client_of(p, "key-of-a-123456") as a, client_of(p, "key-of-b-123456") as b:
-            answer = await ask(a, "My secret", "demo")
-            own = await a.responses.retrieve(answer.id)
-            others = [
-                await refusal(b.responses.retrieve(answer.id)),
-                await refusal(b.responses.delete(answer.id)),
-                await refusal(ask(b, "And?", "demo", previous_response_id=answer.id)),
-            ]
+    async with (
+        proxy(keys) as p,
+        client_of(p, "key-of-a-123456") as a,
+        client_of(p, "key-of-b-123456") as b,
+    ):
+        answer = await ask(a, "My secret", "demo")
+        own = await a.responses.retrieve(answer.id)
+        others = [
+            await refusal(b.responses.retrieve(answer.id)),
+            await refusal(b.responses.delete(answer.id)),
+            await refusal(ask(b, "And?", "demo", previous_response_id=answer.id)),
+        ]
 
     assert own.id == answer.id
     assert [status for status, _, _ in others] == [404, 404, 400]
@@ -286,7 +287,7 @@ async def test_tokens_are_counted_of_the_whole_conversation(fault_server):
 
 def answered(name, *, stream, **fields):
     """A provider's answer called *name*, as a step of the fault server."""
-    document = {**spelling.whole(SCENARIOS["text"], "m-1"), "id": name, **fields}
+    document = {**spelling.whole(SCENARIOS["text"], "m-1"), "id": name, "store": True, **fields}
     if not stream:
         return Raw(200, JSON, [jsonio.dumps(document)])
     frames = [
@@ -347,7 +348,7 @@ async def test_an_answer_at_a_provider_is_had_deleted_and_cancelled_there(fault_
 
 
 async def test_an_item_at_a_provider_is_referred_to_there(fault_server):
-    fault_server.script(answered("resp_a", stream=False))
+    fault_server.script(*[answered(f"resp_{n}", stream=False) for n in range(3)])
     async with talking(upstream(fault_server, NATIVE, accounts=TWO)) as client:
         first = await ask(client, "One")
         reference = {"type": "item_reference", "id": first.output[0].id}
@@ -383,6 +384,7 @@ async def test_what_a_provider_says_it_did_not_store_is_kept_here(fault_server):
 
 
 async def test_an_account_that_is_gone_leaves_its_answers_to_the_others(fault_server, tmp_path):
+    fault_server.script(answered("resp_a", stream=False))
     both = upstream(fault_server, NATIVE, accounts=TWO)
     async with talking(both, data_dir=tmp_path) as client:
         first = await ask(client, "One")
@@ -392,9 +394,11 @@ async def test_an_account_that_is_gone_leaves_its_answers_to_the_others(fault_se
         await ask(client, "Two", previous_response_id=first.id)
 
     assert [request.key for request in fault_server.requests] == ["k1", "k2"]
+    assert fault_server.requests[1].json["previous_response_id"] == first.id
 
 
 async def test_a_model_elsewhere_cannot_go_on_from_what_a_provider_keeps(fault_server):
+    fault_server.script(answered("resp_a", stream=False))
     async with talking(upstream(fault_server, NATIVE)) as client:
         first = await ask(client, "One")
         status, code, _ = await refusal(ask(client, "Two", "demo", previous_response_id=first.id))
@@ -430,7 +434,7 @@ async def test_a_conversation_is_compacted_into_a_summary(fault_server):
     assert compacted.usage.output_tokens
     assert compacted.output[0].content[0].text.endswith("It was about lakes.")
     assert going_on[-1] == ("user", "Go on")
-    assert going_on[0][1].endswith("It was about lakes.")
+    assert going_on[-2][1].endswith("It was about lakes.")
     assert answer.output_text == TEXT
 
 

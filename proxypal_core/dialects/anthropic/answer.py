@@ -1,9 +1,9 @@
 """A whole answer, both ways."""
 
 from proxypal_core.dialects import answers, extras
+from proxypal_core.dialects.anthropic import citations
 from proxypal_core.dialects.anthropic.content_decode import read_block
 from proxypal_core.dialects.anthropic.content_encode import (
-    is_citation,
     redacted,
     tool_input,
 )
@@ -78,12 +78,12 @@ def encode_response(response: Response, reply: Reply, /) -> bytes:
 
 def _blocks(part: Part) -> list[JsonObject]:
     match part:
-        case Text(text=text, citations=citations):
+        case Text(text=text):
             if not text:
                 return []
-            kept = [citation for citation in citations if is_citation(citation)]
+            cited = [told for one in part.citations if (told := citations.told(one))]
             block: JsonObject = {"type": "text", "text": text}
-            return [{**block, "citations": kept} if kept else block]
+            return [{**block, "citations": cited} if cited else block]
         case Thinking(text=text):
             data, signed = redacted(part), extras.blob_of(part.blobs, VENDOR, "signature")
             if data:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from proxypal_core.dialects import media
+from proxypal_core.dialects.anthropic import citations
 from proxypal_core.dialects.anthropic.words import NAME, VENDOR
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
@@ -66,7 +67,7 @@ def cache_mark(block: JsonObject, path: str) -> CacheMark | None:
 def read_text(block: JsonObject, path: str) -> Text:
     return Text(
         need(block, "text", string, path),
-        citations=tuple(opt(block, "citations", arr, path) or ()),
+        citations=tuple(map(citations.read, opt(block, "citations", arr, path) or ())),
         cache=cache_mark(block, path),
     )
 

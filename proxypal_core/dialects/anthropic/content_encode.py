@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxypal_core.dialects import extras, media, tools
+from proxypal_core.dialects.anthropic import citations
 from proxypal_core.dialects.anthropic.words import NAME, VENDOR
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
@@ -45,10 +46,6 @@ def signature(part: Thinking) -> str:
 
 def redacted(part: Thinking) -> str:
     return extras.blob_of(part.blobs, VENDOR, "redacted")
-
-
-def is_citation(value: Any) -> bool:
-    return isinstance(value, Mapping) and str(value.get("type")).endswith("_location")
 
 
 def tool_input(call: ToolCall) -> Any:
@@ -102,10 +99,10 @@ def _marked(block: JsonObject, mark: CacheMark | None) -> JsonObject:
 
 
 def _text(part: Text) -> JsonObject:
-    citations = [citation for citation in part.citations if is_citation(citation)]
+    cited = [own for one in part.citations if (own := citations.own(one))]
     out: JsonObject = {"type": "text", "text": part.text}
-    if citations:
-        out["citations"] = citations
+    if cited:
+        out["citations"] = cited
     return out
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from proxypal_core.dialects import extras, tools, turns
-from proxypal_core.dialects.anthropic.content_encode import is_citation, redacted, signature
+from proxypal_core.dialects.anthropic.content_encode import redacted, signature
 from proxypal_core.dialects.anthropic.words import NAME
 from proxypal_core.hub.messages import (
     Audio,
@@ -58,8 +58,6 @@ def _kept(turn: Turn, drop: Callable[[str], None]) -> tuple[Part, ...]:
                 continue
             case Text() if part.citations and turn.role != "assistant":
                 parts.append(_replace(part, citations=()))
-            case Text() if not all(map(is_citation, part.citations)):
-                parts.append(_replace(part, citations=tuple(filter(is_citation, part.citations))))
             case File(source=PlainText(text=text)) if not text.strip():
                 continue
             case Image() | File() | Audio() if turn.role == "assistant":

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from proxypal_core.dialects import failures, tools
+from proxypal_core.dialects.anthropic import citations
 from proxypal_core.dialects.anthropic.errors import decode_failure, failure_in
 from proxypal_core.dialects.anthropic.words import (
     ID_PREFIX,
@@ -216,11 +217,13 @@ class _TextBlock(_Block):
         super().__init__()
         self._pending = [PartStart(0, Text(""))]
         self._say(raw)
-        self._pending += [PartCitation(0, item) for item in opt(raw, "citations", arr) or ()]
+        cited = opt(raw, "citations", arr) or ()
+        self._pending += [PartCitation(0, citations.read(item)) for item in cited]
 
     def add(self, delta: JsonObject) -> None:
         if delta.get("type") == "citations_delta":
-            self._pending.append(PartCitation(0, need(delta, "citation", obj, "delta")))
+            cited = citations.read(need(delta, "citation", obj, "delta"))
+            self._pending.append(PartCitation(0, cited))
         else:
             self._say(delta)
 

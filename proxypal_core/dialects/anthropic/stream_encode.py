@@ -1,10 +1,8 @@
 """A streamed answer, written."""
 
-from typing import Any
-
 from proxypal_core.dialects import answers, tools
 from proxypal_core.dialects.anthropic.answer import placeholder
-from proxypal_core.dialects.anthropic.content_encode import is_citation
+from proxypal_core.dialects.anthropic import citations
 from proxypal_core.dialects.anthropic.errors import error_document
 from proxypal_core.dialects.anthropic.words import (
     ID_PREFIX,
@@ -29,6 +27,7 @@ from proxypal_core.hub.failure import Failure
 from proxypal_core.hub.messages import (
     Audio,
     Blob,
+    Citation,
     File,
     Image,
     Opaque,
@@ -163,10 +162,11 @@ class MessagesEncoder:
             self._signature = blob.value
         return b""
 
-    def _part_citation(self, citation: Any) -> bytes:
-        if not is_citation(citation):
+    def _part_citation(self, citation: Citation) -> bytes:
+        told = citations.told(citation)
+        if told is None:
             return b""
-        return self._text() + self._delta({"type": "citations_delta", "citation": citation})
+        return self._text() + self._delta({"type": "citations_delta", "citation": told})
 
     def _part_end(self) -> bytes:
         out = b""
