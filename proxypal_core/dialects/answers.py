@@ -1,5 +1,7 @@
 """What the answers of all dialects have in common."""
 
+from typing import Any
+
 from proxypal_core.dialects.base import Reply
 from proxypal_core.hub.messages import FinishReason
 
@@ -19,3 +21,13 @@ def settled(reason: FinishReason, *, calls: bool) -> FinishReason:
     if not calls and reason is FinishReason.TOOL_CALLS:
         return FinishReason.STOP
     return reason
+
+
+_COUNT_LIMIT = 2**53
+
+
+def count(value: Any) -> int:
+    """A number of tokens; 0 where *value* is none: no answer is worth less for a wrong count."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return 0
+    return int(value) if 0 <= value < _COUNT_LIMIT else 0

@@ -48,8 +48,8 @@ _PHRASES = (
     (re.compile(r"overloaded_error", re.IGNORECASE), Kind.OVERLOADED),
 )
 _RETRY_TEXT = re.compile(
-    r"(?:try again|retry) in (?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?"
-    r"(?:(?P<s>[\d.]+) ?s(?:ec)?)?(?:(?P<ms>[\d.]+) ?ms)?",
+    r"(?:try again|retry) in (?:(?P<h>\d{1,9})h)?(?:(?P<m>\d{1,9})m(?!s))?"
+    r"(?:(?P<s>\d{1,9}(?:\.\d*)?) ?s(?:ec)?)?(?:(?P<ms>\d{1,9}(?:\.\d*)?) ?ms)?",
     re.IGNORECASE,
 )
 _MESSAGE_LIMIT = 2048
@@ -136,8 +136,11 @@ def _error_object(body: bytes) -> Mapping[str, Any]:
 
 def _plain_text(text: str) -> str:
     """The first words of a body that is no JSON; of an HTML page, its text."""
-    bare = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    return " ".join(bare.split())[:200]
+    return " ".join(_TAGS.sub(" ", text).split())[:200]
+
+
+# A script that is not closed ends with the page: a search for its end from each would take ages.
+_TAGS = re.compile(r"<(script|style).*?(?:</\1>|\Z)|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 
 
 _BY_PHRASE = frozenset({Kind.CONTEXT, Kind.BILLING})

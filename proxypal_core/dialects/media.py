@@ -4,7 +4,7 @@ import base64
 import re
 
 from proxypal_core.hub.failure import Refused, invalid
-from proxypal_core.hub.messages import Base64
+from proxypal_core.hub.messages import Base64, Url
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),(.*)", re.DOTALL)
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
@@ -32,6 +32,20 @@ def need_data_url(url: str, path: str) -> Base64:
     if source is None:
         raise invalid(f"{path}: must be an http(s) URL or a base64 data URL", param=path)
     return source
+
+
+def addressed(url: str, path: str, mime: str = "") -> Base64 | Url:
+    """What the address *url* means: a file somewhere, or the bytes of a data URL."""
+    if url.startswith(("https://", "http://")):
+        return Url(url, mime)
+    return need_data_url(url, path)
+
+
+def attached(data: str, path: str) -> Base64:
+    """The bytes of a file given as a data URL or, of a document, as bare base64."""
+    if data.startswith("data:"):
+        return need_data_url(data, path)
+    return inline("application/pdf", data)
 
 
 def inline(mime: str, data: str) -> Base64:

@@ -78,11 +78,11 @@ def is_strict(schema: Any) -> bool:
         return all(is_strict(item) for item in schema)
     if not isinstance(schema, Mapping):
         return True
-    properties = schema.get("properties", {})
+    properties = schema.get("properties") or {}
     if schema.get("type") == "object" or properties:
         if schema.get("additionalProperties") is not False:
             return False
-        if set(schema.get("required", ())) != set(properties):
+        if set(schema.get("required") or ()) != set(properties):
             return False
     inner = [value for key, value in schema.items() if key not in ("properties", "enum", "const")]
     return all(is_strict(value) for value in (*inner, *properties.values()))

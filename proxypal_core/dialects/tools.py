@@ -118,13 +118,19 @@ def arguments_object(arguments: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"value": value}
 
 
+# A string that never ends is one, too: nothing is read twice, however broken the text is.
+_STRING_OR_BRACE = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}]', re.DOTALL)
+
+
 def _leading_object(text: str) -> Any:
-    for end in (match.end() for match in re.finditer(r"\}", text)):
-        try:
-            value = jsonio.loads(text[:end])
-        except jsonio.Malformed:
-            continue
-        return value
+    depth = 0
+    for match in _STRING_OR_BRACE.finditer(text):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth <= 0:
+            try:
+                return jsonio.loads(text[: match.end()])
+            except jsonio.Malformed:
+                return None
     return None
 
 

@@ -43,30 +43,45 @@ def is_said(part: Part) -> bool:
     return isinstance(part, (Image, Audio, File)) or (isinstance(part, Text) and bool(part.text))
 
 
-def tidy(turns: Iterable[Turn]) -> tuple[Turn, ...]:
-    """*turns* in strict order, with nothing lost: what has no place becomes text."""
-    merged = _merge(_inline_system(turns))
+def tidy(turns: Iterable[Turn], *, system: bool = False) -> tuple[Turn, ...]:
+    """*turns* in strict order, with nothing lost: what has no place becomes text.
+
+    *system*: instructions in the middle stay turns of their own (see ``placed``).
+    """
+    merged = _merge(turns if system else map(_reminder, turns))
     answered = tuple(_merge(paired(merged)))
     if answered and answered[0].role == "assistant":
         answered = (Turn("user", (Text("(continue)"),)), *answered)
     return answered
 
 
-def _inline_system(turns: Iterable[Turn]) -> list[Turn]:
-    """Instructions in the middle, as text of a user turn: their place is part of their meaning."""
-    return [
-        turn
-        if turn.role != "system"
-        else Turn(
-            "user",
-            tuple(
-                Text(f"<system-reminder>\n{part.text}\n</system-reminder>")
-                for part in turn.parts
-                if isinstance(part, Text)
-            ),
+def placed(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """*turns* with instructions of their own only where strict targets take them: text, behind a
+    user turn and before the model's or the end. Others become text of a user turn.
+    """
+    out: list[Turn] = []
+    for at, turn in enumerate(turns):
+        fits = (
+            at > 0
+            and turns[at - 1].role == "user"
+            and (at + 1 == len(turns) or turns[at + 1].role == "assistant")
+            and all(isinstance(part, Text) for part in turn.parts)
         )
-        for turn in turns
-    ]
+        out.append(turn if fits else _reminder(turn))
+    return tuple(_merge(out))
+
+
+def _reminder(turn: Turn) -> Turn:
+    """Instructions in the middle, as text of a user turn: their place is part of their meaning."""
+    if turn.role != "system":
+        return turn
+    parts = (
+        Text(f"<system-reminder>\n{part.text}\n</system-reminder>")
+        if isinstance(part, Text)
+        else part
+        for part in turn.parts
+    )
+    return Turn("user", tuple(parts))
 
 
 def _merge(turns: Iterable[Turn]) -> list[Turn]:
@@ -81,6 +96,22 @@ def _merge(turns: Iterable[Turn]) -> list[Turn]:
     return merged
 
 
+def continued(turns: Sequence[Turn], words: str) -> tuple[Turn, ...]:
+    """*turns*, ending in the beginning of an answer, with *words* that ask for the rest of it; a
+    beginning of nothing but white space is dropped.
+    """
+    turns = tuple(turns)
+    while turns and turns[-1].role == "assistant" and _is_blank(turns[-1]):
+        turns = turns[:-1]
+    if turns and turns[-1].role == "assistant":
+        return (*turns, Turn("user", (Text(words),)))
+    return turns
+
+
+def _is_blank(turn: Turn) -> bool:
+    return all(isinstance(part, Text) and not part.text.strip() for part in turn.parts)
+
+
 def paired(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     """*turns* with each call's result in a user turn right behind it, in the order of the calls.
 
@@ -92,9 +123,10 @@ def paired(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     out: list[Turn] = []
     for at, turn in enumerate(turns):
         parts = tuple(
-            _orphan(part) if isinstance(part, ToolResult) else part
+            piece
             for index, part in enumerate(turn.parts)
             if (at, index) not in taken
+            for piece in (_orphan(part) if isinstance(part, ToolResult) else (part,))
         )
         if parts:
             out.append(_replace(turn, parts=parts))
@@ -138,7 +170,9 @@ def _answers(turns: Sequence[Turn]) -> tuple[dict[_Place, ToolResult], set[_Plac
     return answers, taken
 
 
-def _orphan(result: ToolResult) -> Text:
+def _orphan(result: ToolResult) -> tuple[Part, ...]:
     """A result whose call is gone, as text, since every vendor refuses it as a result."""
     text = "\n".join(part.text for part in result.content if isinstance(part, Text))
-    return Text(f"[result of an earlier tool call {result.name or result.call_id}]\n{text}")
+    others = (part for part in result.content if not isinstance(part, Text))
+    title = f"[result of an earlier tool call {result.name or result.call_id}]"
+    return (Text(f"{title}\n{text}"), *others)

@@ -69,9 +69,9 @@ class Conversations:
         if ask.operation not in ("generate", "input_tokens", "compact"):
             return ask
         ask = self._asked_of_keepers(ask)
+        ask = await self._dereferenced(ask, client)
         previous = opt(ask.doc, "previous_response_id", string) or ""
         ask, continued = await self._continued(ask, client, previous)
-        ask = await self._dereferenced(ask, client)
         if ask.operation == "compact":
             keepers = self._keepers(ask.wishes)
             return msgspec.structs.replace(ask, wishes=keepers) if keepers else _summary_of(ask)
@@ -104,7 +104,10 @@ class Conversations:
         return next((row.provider for row in accounts if row.id == account), "")
 
     async def _get(self, client: str, name: str) -> Kept | None:
-        kept = await self._db.get(client, name)
+        return self._reachable(await self._db.get(client, name))
+
+    def _reachable(self, kept: Kept | None) -> Kept | None:
+        """*kept*, unless it is at an account that is gone."""
         if kept is not None and kept.account and not self._provider_of(kept.account):
             return None
         return kept
@@ -142,7 +145,8 @@ class Conversations:
         if kept is None or kept.account:
             return self._narrowed(ask, kept, _no_previous(previous, kept)), False
         items = [*_inputs(kept), *map(_said, _outputs(kept)), *_items(ask.doc)]
-        return _with_input(ask, items), True
+        doc = {key: value for key, value in ask.doc.items() if key != "previous_response_id"}
+        return _with_doc(ask, {**doc, "input": items}), True
 
     async def _dereferenced(self, ask: Ask, client: str) -> Ask:
         """*ask* with its references to items that are kept here replaced by those items."""
@@ -155,13 +159,13 @@ class Conversations:
         holders = await self._db.holding(client, references.values())
         items = list(items)
         for at, name in references.items():
-            kept = holders.get(name)
+            kept = self._reachable(holders.get(name))
             if kept is not None and not kept.account:
                 items[at] = _output(kept, name)
             else:
                 problem = f"input[{at}]: the item {name} is not kept here; send it whole"
                 ask = self._narrowed(ask, kept, invalid(problem, param=f"input[{at}]"))
-        return ask if items == ask.doc["input"] else _with_input(ask, items)
+        return ask if items == ask.doc["input"] else _with_doc(ask, {**ask.doc, "input": items})
 
     # ── what is answered ─────────────────────────────────────────────────────────────────────
 
@@ -273,9 +277,7 @@ def _message(role: str, text: str) -> JsonObject:
     return {"type": "message", "role": role, "content": [part]}
 
 
-def _with_input(ask: Ask, items: Sequence[Any]) -> Ask:
-    doc = {key: value for key, value in ask.doc.items() if key != "previous_response_id"}
-    doc["input"] = items
+def _with_doc(ask: Ask, doc: JsonObject) -> Ask:
     return msgspec.structs.replace(ask, doc=doc, body=jsonio.dumps(doc))
 
 

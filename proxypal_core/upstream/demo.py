@@ -42,6 +42,8 @@ PROVIDER = Provider(
     key_optional=True,
     stateless=True,
 )
+LONGEST = 20.0
+"""Seconds that an answer takes at most, however long it is."""
 PACE = 0.04
 """Seconds from word to word: about what a hosted model needs."""
 RETRY_AFTER = 30
@@ -103,9 +105,9 @@ class DemoTransport:
         cut = behaviour == "fail-cut"
         if not stream:
             return _json(200, dialect.encode_response(response, told), cut=cut)
-        return DemoReply(
-            200, "text/event-stream", _chunks(dialect, response, told, cut=cut), self._pace
-        )
+        pieces = list(_chunks(dialect, response, told, cut=cut))
+        pace = min(self._pace, LONGEST / len(pieces))
+        return DemoReply(200, "text/event-stream", iter(pieces), pace)
 
     def _failure(self, dialect: Dialect, failure: Failure) -> Reply:
         status, body = dialect.encode_failure(failure, request_id=self._new_id())
@@ -227,11 +229,12 @@ def _respond(request: Request, behaviour: str, response_id: str) -> Response:
 
 
 def _last_user_text(request: Request) -> str:
+    """What the user said last. Agents put reminders of their own before it, as other parts."""
     for turn in reversed(request.turns):
         if turn.role == "user":
             texts = [part.text for part in turn.parts if isinstance(part, Text)]
             if texts:
-                return "\n".join(texts)
+                return texts[-1]
     return ""
 
 

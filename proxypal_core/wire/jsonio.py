@@ -9,6 +9,9 @@ import orjson
 JsonObject: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 
+_DEPTH_LIMIT = 200
+"""What orjson reads it may still not write: that stops at 254, our own wrapping included."""
+
 
 class Malformed(ValueError):
     """A document is not what it must be. ``path`` names the place, as in ``messages[2].role``."""
@@ -26,9 +29,26 @@ def loads(data: bytes | str) -> Any:
         Malformed: it is not JSON (RFC 8259; NaN, lone surrogates and absurd depth included).
     """
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
     except (orjson.JSONDecodeError, RecursionError) as error:
         raise Malformed("", f"not valid JSON: {error}") from None
+    if len(data) > 2 * _DEPTH_LIMIT and _is_deep(value):
+        raise Malformed("", "is nested too deeply")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEPTH_LIMIT):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, (dict, list))
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def load_object(data: bytes | str) -> JsonObject:
@@ -83,12 +103,21 @@ def string(value: Any, path: str) -> str:
     raise Malformed(path, f"must be a string, not {_named(value)}")
 
 
+def filled(value: Any, path: str) -> str:
+    """A string with something in it."""
+    if string(value, path):
+        return str(value)
+    raise Malformed(path, "must not be empty")
+
+
 def integer(value: Any, path: str) -> int:
-    """An integer; a float without a fraction counts, since some clients send 1024.0."""
+    """An integer of 64 bits; a float without a fraction counts, since some clients send 1024.0."""
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        if -(2**63) <= value < 2**63:
+            return value
+        raise Malformed(path, "is too large")
     raise Malformed(path, f"must be an integer, not {_named(value)}")
 
 
@@ -151,7 +180,7 @@ def replace_string(body: bytes, path: tuple[str, ...], new: str) -> bytes:
     as it is when there is no string at *path*.
 
     Raises:
-        Malformed: *body* is not valid JSON (only found where it has to be read).
+        Malformed: *body* is not valid JSON.
     """
     spans = _string_spans(body, path)
     if not spans:
@@ -169,9 +198,10 @@ def replace_string(body: bytes, path: tuple[str, ...], new: str) -> bytes:
 def _string_spans(body: bytes, path: tuple[str, ...]) -> list[tuple[int, int]]:
     key = re.escape(orjson.dumps(path[-1]))
     quick = list(re.finditer(key + rb'\s*:\s*("(?:[^"\\]|\\.)*")', body, re.DOTALL))
+    document = loads(body)
     # One occurrence is the one at *path*, if the document has a string there and spells the key
     # plainly; several (a key of that name deeper down) need the walk.
-    if len(quick) == 1 and _has_string(loads(body), path):
+    if len(quick) == 1 and _has_string(document, path):
         return [quick[0].span(1)]
     return _walk(body, path)
 

@@ -243,8 +243,9 @@ async def test_a_reference_to_an_item_is_replaced_by_the_item(fault_server):
             {"type": "item_reference", "id": message.id},
             {"role": "user", "content": "Three"},
         ]
-        await ask(client, items)
-        unknown = await refusal(ask(client, [{"type": "item_reference", "id": "msg_0"}]))
+        second = await ask(client, items)
+        lost = {"type": "item_reference", "id": "msg_0"}
+        unknown = await refusal(ask(client, [lost], previous_response_id=second.id))
 
     assert said_in(fault_server.requests[1].json["messages"]) == [
         ("user", "Two"),

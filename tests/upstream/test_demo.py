@@ -359,12 +359,27 @@ async def test_every_piece_of_a_stream_waits_its_turn(monkeypatch):
         waited.append(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    slow = demo.DemoTransport(clock=lambda: 0.0, new_id=lambda: "1" * 32, pace=7.0)
+    slow = demo.DemoTransport(clock=lambda: 0.0, new_id=lambda: "1" * 32, pace=0.5)
 
     pieces = await pieces_of(await slow.open(asked("openai-chat")))
     await pieces_of(await slow.open(asked("openai-chat", stream=False)))
 
-    assert waited == [7.0] * (len(pieces) + 1) + [0.0, 0.0]
+    assert waited == [0.5] * (len(pieces) + 1) + [0.0, 0.0]
+
+
+async def test_no_answer_takes_for_ever(monkeypatch):
+    waited = []
+
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    slow = demo.DemoTransport(clock=lambda: 0.0, new_id=lambda: "1" * 32, pace=60.0)
+
+    pieces = await pieces_of(await slow.open(asked("openai-chat", text="word " * 500)))
+
+    assert len(pieces) >= 500
+    assert sum(waited[:-1]) <= demo.LONGEST + 0.01
 
 
 async def test_a_closed_answer_has_nothing_more_to_say():

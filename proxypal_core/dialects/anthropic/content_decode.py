@@ -22,7 +22,6 @@ from proxypal_core.hub.messages import (
     Thinking,
     ToolCall,
     ToolResult,
-    Url,
 )
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject, arr, boolean, join, need, obj, opt, string
@@ -112,7 +111,7 @@ def _source(source: JsonObject, path: str) -> Source:
         case "base64":
             return media.inline(mime, need(source, "data", string, path))
         case "url":
-            return Url(need(source, "url", string, path), mime)
+            return media.addressed(need(source, "url", string, path), join(path, "url"), mime)
         case "file":
             return FileId(need(source, "file_id", string, path), NAME, mime)
         case "text":
@@ -149,8 +148,8 @@ def _redacted_thinking(block: JsonObject, path: str) -> tuple[Part, ...]:
 def _tool_use(block: JsonObject, path: str) -> tuple[Part, ...]:
     return (
         ToolCall(
-            need(block, "id", string, path),
-            need(block, "name", string, path),
+            need(block, "id", jsonio.filled, path),
+            need(block, "name", jsonio.filled, path),
             jsonio.dumps_text(opt(block, "input", obj, path) or {}),
         ),
     )

@@ -28,12 +28,15 @@ _CONTINUE = "Continue your last message from exactly where it ends, without repe
 
 
 def history(
-    given: Iterable[Turn], *, prefill: bool, drop: Callable[[str], None]
+    given: Iterable[Turn], *, prefill: bool, system: bool, drop: Callable[[str], None]
 ) -> tuple[Turn, ...]:
-    """*given* as it may be sent; *drop* is told what had to be left out."""
+    """*given* as it may be sent; *drop* is told what had to be left out. *prefill* and *system*:
+    the model takes such turns.
+    """
     kept = [_replace(turn, parts=_kept(turn, drop)) for turn in given]
-    tidied = [_ordered(turn) for turn in turns.tidy(kept)]
-    distinct = _distinct([turn for turn in tidied if turn.parts])
+    tidied = [_ordered(turn) for turn in turns.tidy(kept, system=system)]
+    sent = [turn for turn in tidied if turn.parts]
+    distinct = _distinct(turns.placed(sent) if system else sent)
     if distinct and distinct[0].role == "assistant":
         distinct.insert(0, Turn("user", (Text("(continue)"),)))
     return tuple(_ended(distinct, prefill=prefill)) or (Turn("user", (Text("."),)),)

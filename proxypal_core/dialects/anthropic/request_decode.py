@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any, cast
 
-from proxypal_core.dialects import effort, turns
+from proxypal_core.dialects import effort, schemas, turns
 from proxypal_core.dialects.anthropic.content_decode import (
     cache_mark,
     read_content,
@@ -168,6 +168,28 @@ _EDITS: Mapping[str, Any] = {
 }
 
 
+_POINT = {"type": "array", "items": {"type": "integer"}}
+_ACTIONS = (
+    "key",
+    "type",
+    "mouse_move",
+    "left_click",
+    "left_click_drag",
+    "right_click",
+    "middle_click",
+    "double_click",
+    "triple_click",
+    "left_mouse_down",
+    "left_mouse_up",
+    "scroll",
+    "hold_key",
+    "screenshot",
+    "cursor_position",
+    "wait",
+    "zoom",
+)
+
+
 def _commands(*words: str, **more: Any) -> Mapping[str, Any]:
     properties = {"command": {"type": "string", "enum": list(words)}, **_EDITS, **more}
     return {"type": "object", "properties": properties, "required": ["command"]}
@@ -206,6 +228,28 @@ _CLIENT_TOOLS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
             new_path={"type": "string", "description": "For rename."},
         ),
     ),
+    (
+        "computer_20",
+        "Operates a computer by its screen, mouse and keyboard.",
+        {
+            "type": "object",
+            "properties": {
+                "action": {"type": "string", "enum": list(_ACTIONS)},
+                "coordinate": {**_POINT, "description": "x and y, for actions of the mouse."},
+                "start_coordinate": {**_POINT, "description": "For left_click_drag."},
+                "text": {
+                    "type": "string",
+                    "description": "What to type, or for key and hold_key the keys, as in ctrl+s;"
+                    " for clicks and scroll the keys held meanwhile.",
+                },
+                "scroll_direction": {"type": "string", "enum": ["up", "down", "left", "right"]},
+                "scroll_amount": {"type": "integer", "description": "For scroll: how many steps."},
+                "duration": {"type": "number", "description": "Seconds, for hold_key and wait."},
+                "region": {**_POINT, "description": "For zoom: x and y of two corners."},
+            },
+            "required": ["action"],
+        },
+    ),
 )
 
 
@@ -230,7 +274,7 @@ def _function(raw: JsonObject, path: str) -> Tool:
     return Tool(
         need(raw, "name", string, path),
         opt(raw, "description", string, path) or "",
-        opt(raw, "input_schema", obj, path),
+        opt(raw, "input_schema", schemas.read, path),
         strict=opt(raw, "strict", boolean, path) or None,
         cache=cache_mark(raw, path),
     )
@@ -241,8 +285,15 @@ def _typed(raw: JsonObject, kind: str, path: str) -> Tool:
     cache = cache_mark(raw, path)
     for prefix, description, schema in _CLIENT_TOOLS:
         if kind.startswith(prefix):
-            return Tool(name, description, schema, cache=cache)
+            return Tool(name, description + _screen(raw, path), schema, cache=cache)
     return Tool(name, cache=cache, native=raw, dialect=NAME)
+
+
+def _screen(raw: JsonObject, path: str) -> str:
+    """The size of the screen, where *raw* declares a tool that has one."""
+    width = opt(raw, "display_width_px", integer, path)
+    height = opt(raw, "display_height_px", integer, path)
+    return f" The screen has {width} by {height} pixels." if width and height else ""
 
 
 def _own_words(raw: JsonObject, kind: str) -> JsonObject:
@@ -286,7 +337,9 @@ def _output(config: JsonObject, doc: JsonObject) -> Output:
     wanted = opt(config, "format", obj, "output_config") or opt(doc, "output_format", obj)
     if wanted is None or wanted.get("type") != "json_schema":
         return Output()
-    return Output("json_schema", schema=need(wanted, "schema", obj, "output_config.format"))
+    return Output(
+        "json_schema", schema=need(wanted, "schema", schemas.read, "output_config.format")
+    )
 
 
 def _reasoning(thinking: JsonObject | None, word: str) -> Reasoning:

@@ -50,7 +50,12 @@ class _Encoding:
         self.own: Mapping[str, Any] = request.extras.get(NAME) or {}
         self.takes: Traits = traits(request.model)
         self.dropped: dict[str, None] = {}
-        self.turns = history(request.turns, prefill=self.takes.prefill, drop=self._drop)
+        self.turns = history(
+            request.turns,
+            prefill=self.takes.prefill,
+            system=self.takes.system_turns,
+            drop=self._drop,
+        )
         self.tools = self._offered()
         self.names = self._names()
 
@@ -349,6 +354,7 @@ class _Encoding:
             ("metadata", bool(request.metadata)),
             ("prompt_cache_key", bool(request.cache_key) and request.dialect != NAME),
             ("detail", extras.asks_detail(request)),
+            ("name", any(turn.name for turn in request.turns)),
         ):
             if given:
                 self._drop(field)

@@ -1,8 +1,8 @@
 """A streamed answer, written."""
 
 from proxypal_core.dialects import answers, tools
-from proxypal_core.dialects.anthropic.answer import placeholder
 from proxypal_core.dialects.anthropic import citations
+from proxypal_core.dialects.anthropic.answer import placeholder
 from proxypal_core.dialects.anthropic.errors import error_document
 from proxypal_core.dialects.anthropic.words import (
     ID_PREFIX,

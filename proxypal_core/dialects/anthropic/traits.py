@@ -18,7 +18,8 @@ class Traits(NamedTuple):
 
     ``thinking``: not at all, with a budget, or as the model sees fit. ``sampling``: every
     parameter, temperature or top_p but not both, or none. ``schemas``: structured outputs and
-    strict tools. ``prefill``: the last turn may be the assistant's.
+    strict tools. ``prefill``: the last turn may be the assistant's. ``system_turns``: instructions
+    may stand in the middle.
     """
 
     claude: bool
@@ -29,6 +30,7 @@ class Traits(NamedTuple):
     sampling: Literal["all", "one", "none"]
     schemas: bool
     prefill: bool
+    system_turns: bool
 
 
 def traits(model: str) -> Traits:
@@ -43,6 +45,7 @@ def traits(model: str) -> Traits:
             sampling="all",
             schemas=False,
             prefill=True,
+            system_turns=False,
         )
     match = _VERSION.search(name)
     version = (int(match[1]), int(match[2] or 0)) if match else _NEWEST
@@ -56,6 +59,7 @@ def traits(model: str) -> Traits:
         sampling="all" if version < (4, 0) else "one" if version < (4, 7) else "none",
         schemas=version >= (4, 5) or (version == (4, 1) and opus),
         prefill=version < (4, 6),
+        system_turns=version >= ((4, 8) if opus else (5, 0)),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from proxypal_core.dialects import answers
 from proxypal_core.hub.messages import FinishReason, Refusal, Usage
-from proxypal_core.wire.jsonio import JsonObject, integer, obj, opt
+from proxypal_core.wire.jsonio import JsonObject, obj, opt
 
 NAME = "anthropic"
 VENDOR = "anthropic"
@@ -64,15 +64,15 @@ def refusal(holder: Mapping[str, Any]) -> tuple[Refusal, ...]:
 
 
 def read_usage(usage: JsonObject) -> Usage:
-    read = opt(usage, "cache_read_input_tokens", integer, "usage") or 0
-    written = opt(usage, "cache_creation_input_tokens", integer, "usage") or 0
+    read = answers.count(usage.get("cache_read_input_tokens"))
+    written = answers.count(usage.get("cache_creation_input_tokens"))
     details = opt(usage, "output_tokens_details", obj, "usage") or {}
     return Usage(
-        input_total=(opt(usage, "input_tokens", integer, "usage") or 0) + read + written,
+        input_total=answers.count(usage.get("input_tokens")) + read + written,
         input_cached=read,
         input_cache_write=written,
-        output_total=opt(usage, "output_tokens", integer, "usage") or 0,
-        output_reasoning=opt(details, "thinking_tokens", integer, "usage") or 0,
+        output_total=answers.count(usage.get("output_tokens")),
+        output_reasoning=answers.count(details.get("thinking_tokens")),
     )
 
 

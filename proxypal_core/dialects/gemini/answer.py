@@ -1,14 +1,17 @@
 """Whole answers, both ways."""
 
+from collections.abc import Iterable
+
 from proxypal_core.dialects import media, tools
 from proxypal_core.dialects.base import Reply
-from proxypal_core.dialects.gemini import words
+from proxypal_core.dialects.gemini import citations, words
 from proxypal_core.dialects.gemini.stream_decode import GeminiDecoder
 from proxypal_core.dialects.gemini.words import NAME
 from proxypal_core.hub.fold import fold
 from proxypal_core.hub.messages import (
     Audio,
     Base64,
+    Citation,
     File,
     FinishReason,
     Image,
@@ -36,15 +39,25 @@ def encode_response(response: Response, reply: Reply, /) -> bytes:
         said = said[:-1]
     parts = [written for part in said if (written := write_part(part)) is not None]
     doc = write_answer(
-        reply, response.id, parts, words.REASON_WORDS[response.finish], response.usage
+        reply,
+        response.id,
+        parts,
+        words.REASON_WORDS[response.finish],
+        response.usage,
+        citations.write(_cited(said)),
     )
     return jsonio.escape_separators(jsonio.dumps(doc))
 
 
 def write_answer(
-    reply: Reply, response_id: str, parts: list[JsonObject], finish: str, usage: Usage | None
+    reply: Reply,
+    response_id: str,
+    parts: list[JsonObject],
+    finish: str,
+    usage: Usage | None,
+    sources: JsonObject,
 ) -> JsonObject:
-    candidate: JsonObject = {"content": {"parts": parts, "role": "model"}, "index": 0}
+    candidate: JsonObject = {"content": {"parts": parts, "role": "model"}, "index": 0, **sources}
     if finish:
         # Clients look for a part even where nothing is left to say.
         candidate["content"]["parts"] = parts or [{"text": ""}]
@@ -55,6 +68,17 @@ def write_answer(
     doc["modelVersion"] = reply.request.model
     doc["responseId"] = response_id or reply.id
     return doc
+
+
+def _cited(parts: Iterable[Part]) -> list[tuple[Citation, int, str]]:
+    cited: list[tuple[Citation, int, str]] = []
+    begin = 0
+    for part in parts:
+        if isinstance(part, (Text, Refusal)):
+            if isinstance(part, Text):
+                cited += [(citation, begin, part.text) for citation in part.citations]
+            begin += len(part.text.encode())
+    return cited
 
 
 def write_part(part: Part) -> JsonObject | None:

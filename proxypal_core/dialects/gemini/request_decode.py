@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from proxypal_core.dialects import effort, tools
-from proxypal_core.dialects.gemini import schema as schemas
+from proxypal_core.dialects import effort, schemas, tools
+from proxypal_core.dialects.gemini import schema as own_schema
 from proxypal_core.dialects.gemini import words
 from proxypal_core.dialects.gemini.words import NAME
 from proxypal_core.hub.failure import invalid
@@ -113,7 +113,7 @@ def _camel(value: Any, depth: int = 0) -> Any:
         return [_camel(one, depth + 1) for one in value]
     if not isinstance(value, dict):
         return value
-    fields = ((schemas.camel(key), field) for key, field in value.items())
+    fields = ((own_schema.camel(key), field) for key, field in value.items())
     return {key: field if key in _NOT_OURS else _camel(field, depth + 1) for key, field in fields}
 
 
@@ -296,15 +296,18 @@ def _tools(doc: JsonObject) -> list[Tool]:
 
 
 def _tool(declared: JsonObject, path: str) -> Tool:
-    schema = opt(declared, "parametersJsonSchema", obj, path)
+    schema = opt(declared, "parametersJsonSchema", schemas.read, path)
     if schema is None:
-        subset = opt(declared, "parameters", obj, path)
-        schema = schemas.from_openapi(subset) if subset else None
+        schema = opt(declared, "parameters", _openapi, path) or None
     return Tool(
         name=need(declared, "name", string, path),
         description=opt(declared, "description", string, path) or "",
         schema=schema,
     )
+
+
+def _openapi(value: Any, path: str) -> JsonObject:
+    return schemas.read(own_schema.from_openapi(obj(value, path)), path)
 
 
 def _tool_choice(config: JsonObject, extras: dict[str, Any]) -> ToolChoice | None:
@@ -346,13 +349,12 @@ def _sampling(config: JsonObject) -> Sampling:
 def _output(config: JsonObject, rest: dict[str, Any]) -> Output:
     """The wanted form; one that only Gemini has (``text/x.enum``) goes to *rest*."""
     mime = opt(config, "responseMimeType", string, "generationConfig") or ""
-    schema = opt(config, "responseJsonSchema", obj, "generationConfig")
-    subset = opt(config, "responseSchema", obj, "generationConfig")
+    schema = opt(config, "responseJsonSchema", schemas.read, "generationConfig")
+    subset = opt(config, "responseSchema", _openapi, "generationConfig")
     if mime not in ("", "text/plain", "application/json"):
         rest.update((key, config[key]) for key in _FORM if config.get(key) is not None)
         return Output()
-    if schema is None and subset:
-        schema = schemas.from_openapi(subset)
+    schema = subset if schema is None else schema
     if schema:
         return Output("json_schema", schema=schema)
     return Output("json_object" if mime == "application/json" else "text")

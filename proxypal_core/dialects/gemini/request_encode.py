@@ -11,6 +11,7 @@ from proxypal_core.dialects.gemini import schema as schemas
 from proxypal_core.dialects.gemini import words
 from proxypal_core.dialects.gemini.words import NAME
 from proxypal_core.hub.failure import invalid
+from proxypal_core.hub.inline import shown
 from proxypal_core.hub.messages import (
     Audio,
     Base64,
@@ -29,7 +30,6 @@ from proxypal_core.hub.messages import (
     Tool,
     ToolCall,
     ToolResult,
-    Turn,
     Url,
 )
 from proxypal_core.wire import jsonio
@@ -135,14 +135,9 @@ def _system(request: Request) -> list[str]:
 
 
 def _contents(request: Request, to: _Target) -> list[JsonObject]:
-    history = request.turns
-    if history and history[-1].role == "assistant":
-        blank = all(isinstance(part, Text) and not part.text.strip() for part in history[-1].parts)
-        tail = () if blank else (history[-1],)
-        history = (*history[:-1], *tail, Turn("user", (Text(_CONTINUE),)))
     called: dict[str, ToolCall] = {}
     contents: list[JsonObject] = []
-    for turn in turns.tidy(history):
+    for turn in turns.tidy(turns.continued(request.turns, _CONTINUE)):
         parts: list[JsonObject] = []
         for part in turn.parts if to.own else _settled(turn.parts):
             if isinstance(part, ToolCall):
@@ -268,8 +263,8 @@ def _media(source: Source, name: str, to: _Target) -> JsonObject:
             return _file_data(uri, mime)
         case Url(url=uri, mime=mime) if to.own or words.is_googles(uri):
             return _file_data(uri, mime)
-        case Url():
-            raise invalid("Gemini does not fetch addresses: send the file's bytes as a data URL")
+        case Url(url=uri):
+            raise invalid(f"{shown(uri)}: Gemini does not fetch addresses: send the file's bytes")
         case FileId():
             raise media.stored_elsewhere("a file")
 
@@ -332,9 +327,12 @@ def _tool_fields(
         dropped.append("parallel_tool_calls")
     listed = [{"functionDeclarations": list(declared.values())}] if declared else []
     fields: JsonObject = {"tools": listed + hosted} if listed or hosted else {}
+    config: JsonObject = {}
     if declared and request.tool_choice is not None:
-        fields["toolConfig"] = {"functionCallingConfig": _calling(request, to)}
-    return fields
+        config["functionCallingConfig"] = _calling(request, to)
+    if declared and hosted and not to.own:
+        config["includeServerSideToolInvocations"] = True  # without it the mix is refused
+    return {**fields, "toolConfig": config} if config else fields
 
 
 def _calling(request: Request, to: _Target) -> JsonObject:
@@ -442,6 +440,8 @@ def _budget(request: Request, to: _Target) -> JsonObject:
 def _identity(request: Request, dropped: list[str]) -> JsonObject:
     if request.end_user:
         dropped.append("user")
+    if any(turn.name for turn in request.turns):
+        dropped.append("name")
     if request.metadata:
         dropped.append("metadata")
     if request.cache_key:

@@ -9,22 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from proxypal_core.dialects import schemas
 from proxypal_core.hub.failure import invalid
 
-_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SINGLES = (
-    "items",
-    "additionalProperties",
-    "unevaluatedProperties",
-    "unevaluatedItems",
-    "contains",
-    "propertyNames",
-    "not",
-    "if",
-    "then",
-    "else",
-)
 _DEPTH_LIMIT = 200
 
 _SNAKE = re.compile(r"(?<=[a-zA-Z0-9])_([a-z0-9])")
@@ -65,7 +52,7 @@ def _plain(node: Mapping[str, Any]) -> dict[str, Any]:
     if plain.get("format") == "enum":
         del plain["format"]
     for key in _COUNTS:
-        if isinstance(plain.get(key), str) and plain[key].isdigit():
+        if isinstance(plain.get(key), str) and plain[key].isdecimal() and len(plain[key]) < 19:
             plain[key] = int(plain[key])
     return _nullable(plain) if fields.get("nullable") is True else plain
 
@@ -101,22 +88,22 @@ def _rewrite(
 
     new = change(node)
     for key, value in new.items():
-        if key in _MAPS and isinstance(value, dict):
+        if key in schemas.NAMED and isinstance(value, dict):
             new[key] = {name: one(child) for name, child in value.items()}
-        elif isinstance(value, list) and (key in _LISTS or key == "items"):
+        elif isinstance(value, list) and (key in schemas.LISTED or key == "items"):
             new[key] = [one(child) for child in value]
-        elif key in _SINGLES:
+        elif key in schemas.SINGLE:
             new[key] = one(value)
     return new
 
 
 def _children(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for key, value in node.items():
-        if key in _MAPS and isinstance(value, dict):
+        if key in schemas.NAMED and isinstance(value, dict):
             yield from (child for child in value.values() if isinstance(child, dict))
-        elif isinstance(value, list) and (key in _LISTS or key == "items"):
+        elif isinstance(value, list) and (key in schemas.LISTED or key == "items"):
             yield from (child for child in value if isinstance(child, dict))
-        elif key in _SINGLES and isinstance(value, dict):
+        elif key in schemas.SINGLE and isinstance(value, dict):
             yield value
 
 
@@ -179,7 +166,7 @@ def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | Non
     node: Any = root
     for step in unquote(reference[1:]).split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, list) and key.isdigit() and int(key) < len(node):
+        if isinstance(node, list) and key.isdecimal() and len(key) < 19 and int(key) < len(node):
             node = node[int(key)]
         elif isinstance(node, dict) and key in node:
             node = node[key]

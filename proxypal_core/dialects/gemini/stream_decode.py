@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from proxypal_core.dialects import answers, failures, tools
-from proxypal_core.dialects.gemini import words
+from proxypal_core.dialects.gemini import citations, words
 from proxypal_core.dialects.gemini.errors import failure_in
 from proxypal_core.dialects.gemini.words import NAME
 from proxypal_core.hub.events import (
     Event,
     Finish,
     PartBlob,
+    PartCitation,
     PartDelta,
     PartEnd,
     PartStart,
@@ -18,7 +19,16 @@ from proxypal_core.hub.events import (
     UsageReport,
 )
 from proxypal_core.hub.failure import Failure, Kind
-from proxypal_core.hub.messages import Blob, FinishReason, Opaque, Part, Text, Thinking, ToolCall
+from proxypal_core.hub.messages import (
+    Blob,
+    Citation,
+    FinishReason,
+    Opaque,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+)
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject, arr, need, obj, opt, string
 from proxypal_core.wire.sse import Frame
@@ -34,6 +44,9 @@ class GeminiDecoder:
         self._next = 0
         self._open: Literal["", "text", "thinking"] = ""
         self._signed = False
+        self._said: list[str] = []  # by the open text
+        self._bytes = 0  # of the texts before it
+        self._cited: list[JsonObject] = []
         self._calls = False
         self._usage: JsonObject = {}
         self._finish = ""
@@ -93,6 +106,8 @@ class GeminiDecoder:
             for number, part in enumerate(opt(content, "parts", arr, f"{path}.content") or ()):
                 place = f"{path}.content.parts[{number}]"
                 yield from self._part(obj(part, place), place)
+            if candidate.get("groundingMetadata") or candidate.get("citationMetadata"):
+                self._cited.append(candidate)
             self._finish = words.finish_reason(candidate) or self._finish
 
     def _part(self, part: JsonObject, path: str) -> Iterator[Event]:
@@ -121,6 +136,8 @@ class GeminiDecoder:
             self._open = kind
             yield PartStart(self._next, Text("") if kind == "text" else Thinking(""))
         if text:
+            if kind == "text":
+                self._said.append(text)
             yield PartDelta(self._next, text)
         if signature and not self._signed:
             self._signed = True
@@ -148,10 +165,23 @@ class GeminiDecoder:
 
     def _close(self) -> Iterator[Event]:
         if self._open:
+            if self._open == "text":
+                yield from self._citations()
             yield PartEnd(self._next)
             self._next += 1
             self._open = ""
         self._signed = False
+
+    def _citations(self) -> Iterator[Event]:
+        text = "".join(self._said)
+        told: list[Citation] = []
+        for candidate in self._cited:
+            for citation in citations.read(candidate, text, self._bytes):
+                if citation not in told:  # later frames repeat what earlier ones said
+                    told.append(citation)
+        yield from (PartCitation(self._next, citation) for citation in told)
+        self._said.clear()
+        self._bytes += len(text.encode())
 
     def _fail(self, failure: Failure) -> list[Event]:
         self._ended = True

@@ -1,7 +1,7 @@
 """Streams, written: one frame a piece, each a small whole answer."""
 
 from proxypal_core.dialects.base import Reply
-from proxypal_core.dialects.gemini import errors, words
+from proxypal_core.dialects.gemini import citations, errors, words
 from proxypal_core.dialects.gemini.answer import is_broken, write_answer, write_call, write_part
 from proxypal_core.dialects.gemini.framing import frame
 from proxypal_core.hub.events import (
@@ -18,6 +18,7 @@ from proxypal_core.hub.events import (
 from proxypal_core.hub.failure import Failure
 from proxypal_core.hub.messages import (
     Blob,
+    Citation,
     FinishReason,
     Part,
     Refusal,
@@ -40,6 +41,10 @@ class GeminiEncoder:
         self._arguments: list[str] = []
         self._blobs: tuple[Blob, ...] = ()
         self._doubtful: ToolCall | None = None
+        self._said: list[str] = []  # by the open text
+        self._bytes = 0  # of the texts before it
+        self._citations: list[Citation] = []  # of the open text
+        self._cited: list[tuple[Citation, int, str]] = []
         self._usage: Usage | None = None
 
     def write(self, event: Event, /) -> bytes:
@@ -63,7 +68,8 @@ class GeminiEncoder:
                 return before + self._frame([], words.REASON_WORDS[reason])
             case Failure():
                 return frame(errors.body(event))
-            case PartCitation():
+            case PartCitation(citation=citation):
+                self._citations.append(citation)
                 return b""
 
     def _start(self, part: Part) -> bytes:
@@ -78,6 +84,8 @@ class GeminiEncoder:
         if isinstance(self._part, ToolCall):
             self._arguments.append(text)
             return b""
+        if isinstance(self._part, (Text, Refusal)):
+            self._said.append(text)
         thought = {"thought": True} if isinstance(self._part, Thinking) else {}
         return self._frame([{"text": text, **thought}])
 
@@ -91,6 +99,8 @@ class GeminiEncoder:
         return self._frame([{"text": "", **thought, **signature}]) if signature else b""
 
     def _end(self) -> bytes:
+        if isinstance(self._part, (Text, Refusal)):
+            self._end_text()
         if not isinstance(self._part, ToolCall):
             return b""
         call = ToolCall(
@@ -106,12 +116,20 @@ class GeminiEncoder:
             return b""
         return self._frame([write_call(call)])
 
+    def _end_text(self) -> None:
+        text = "".join(self._said)
+        self._cited += [(citation, self._bytes, text) for citation in self._citations]
+        self._bytes += len(text.encode())
+        self._said.clear()
+        self._citations.clear()
+
     def _settle(self) -> bytes:
         call, self._doubtful = self._doubtful, None
         return b"" if call is None else self._frame([write_call(call)])
 
     def _frame(self, parts: list[JsonObject], finish: str = "") -> bytes:
-        doc = write_answer(self._reply, self._id, parts, finish, self._usage)
+        sources = citations.write(self._cited) if finish else {}
+        doc = write_answer(self._reply, self._id, parts, finish, self._usage, sources)
         return frame(jsonio.escape_separators(jsonio.dumps(doc)))
 
 

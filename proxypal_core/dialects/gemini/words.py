@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxypal_core.dialects import extras, media
+from proxypal_core.dialects import answers, extras, media
 from proxypal_core.hub.messages import (
     Audio,
     Base64,
@@ -168,8 +168,7 @@ def read_usage(counts: Mapping[str, Any]) -> Usage:
     """Counts that are zero are left out; the prompt includes what was cached."""
 
     def count(field: str) -> int:
-        value = counts.get(field)
-        return value if isinstance(value, int) else 0
+        return answers.count(counts.get(field))
 
     thoughts = count("thoughtsTokenCount")
     return Usage(

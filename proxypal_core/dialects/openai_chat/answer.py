@@ -14,6 +14,7 @@ from proxypal_core.dialects.openai_chat.words import (
     content_pieces,
     finish_word,
     joined,
+    read_annotations,
     read_call,
     read_finish,
     read_function_call,
@@ -77,9 +78,9 @@ def _parts(message: JsonObject, path: str, answer_id: str) -> tuple[Part, ...]:
     if reasoning:
         parts.append(Thinking(reasoning))
     parts += content_pieces(message.get("content"), f"{path}.content")
-    citations = jsonio.opt(message, "annotations", jsonio.arr, path)
-    if citations and parts and isinstance(parts[-1], Text):
-        parts[-1] = Text(parts[-1].text, citations=tuple(citations))
+    cited = read_annotations(message, path)
+    if cited and parts and isinstance(parts[-1], Text):
+        parts[-1] = Text(parts[-1].text, citations=tuple(cited))
     refusal = jsonio.opt(message, "refusal", jsonio.string, path)
     if refusal:
         parts.append(Refusal(refusal))
@@ -150,7 +151,8 @@ def _annotations(parts: Sequence[Part]) -> list[JsonObject]:
     found: list[JsonObject] = []
     for at, part in enumerate(parts):
         if isinstance(part, Text) and part.citations:
-            end = len(joined(parts[: at + 1], Text))
-            written = [annotation(raw, end - len(part.text), end) for raw in part.citations]
+            length = len(part.text)
+            offset = len(joined(parts[: at + 1], Text)) - length
+            written = [annotation(one, length, offset) for one in part.citations]
             found += [one for one in written if one]
     return found

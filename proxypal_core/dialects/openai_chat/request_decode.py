@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from proxypal_core.dialects import effort, media
+from proxypal_core.dialects import effort, media, schemas
 from proxypal_core.dialects.openai_chat.words import (
     NAME,
     content_pieces,
@@ -35,7 +35,6 @@ from proxypal_core.hub.messages import (
     ToolChoice,
     ToolResult,
     Turn,
-    Url,
 )
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
@@ -246,9 +245,7 @@ def _image(part: JsonObject, path: str) -> Part:
     image = jsonio.obj(value, path)
     url = jsonio.need(image, "url", jsonio.string, path)
     detail = jsonio.opt(image, "detail", jsonio.string, path) or ""
-    if url.startswith(("https://", "http://")):
-        return Image(Url(url), detail, _cache(part))
-    return Image(media.need_data_url(url, f"{path}.url"), detail, _cache(part))
+    return Image(media.addressed(url, f"{path}.url"), detail, _cache(part))
 
 
 def _file(part: JsonObject, path: str) -> Part:
@@ -259,9 +256,7 @@ def _file(part: JsonObject, path: str) -> Part:
     if file_id:
         return File(FileId(file_id, NAME), name, _cache(part))
     data = jsonio.need(file, "file_data", jsonio.string, path)
-    if data.startswith("data:"):
-        return File(media.need_data_url(data, f"{path}.file_data"), name, _cache(part))
-    return File(media.inline("application/pdf", data), name, _cache(part))
+    return File(media.attached(data, f"{path}.file_data"), name, _cache(part))
 
 
 _PARTS: dict[str, Callable[[JsonObject, str], Part | None]] = {
@@ -323,7 +318,7 @@ def _function(body: JsonObject, path: str, cache: CacheMark | None) -> Tool:
     return Tool(
         name=jsonio.need(body, "name", jsonio.string, path),
         description=jsonio.opt(body, "description", jsonio.string, path) or "",
-        schema=jsonio.opt(body, "parameters", jsonio.obj, path),
+        schema=jsonio.opt(body, "parameters", schemas.read, path),
         strict=jsonio.opt(body, "strict", jsonio.boolean, path),
         cache=cache,
     )
@@ -413,7 +408,7 @@ def _output(doc: JsonObject) -> Output:
                 "json_schema",
                 name=jsonio.opt(form, "name", jsonio.string, path) or "",
                 description=jsonio.opt(form, "description", jsonio.string, path) or "",
-                schema=jsonio.opt(form, "schema", jsonio.obj, path),
+                schema=jsonio.opt(form, "schema", schemas.read, path),
                 strict=jsonio.opt(form, "strict", jsonio.boolean, path),
                 verbosity=verbosity,
             )

@@ -114,7 +114,7 @@ def _messages(request: Request, to: _Target, dropped: list[str]) -> list[JsonObj
                 messages += _assistant(turn, to, dropped)
             case "user":
                 messages += _user(turn, to, dropped)
-    return messages
+    return messages or [{"role": "user", "content": "."}]
 
 
 def _instructions(blocks: Sequence[Text], to: _Target) -> Any:
@@ -210,17 +210,22 @@ def _tool_fields(request: Request, to: _Target, dropped: list[str]) -> JsonObjec
     # the tools that may not be called are left out.
     narrowed = len(wanted) > (1 if choice and choice.mode == "required" else 0)
     declared: dict[str, tuple[Tool, JsonObject]] = {}
+    fields: JsonObject = {}
     for tool in request.tools:
         name = tools.flat_name(tool)
         if tools.is_hosted(tool) and tool.dialect != NAME:
-            dropped.append(name)
+            if "search" in request.model and tools.is_web_search(tool):
+                # Here it is no tool, and only models made for it have it.
+                fields["web_search_options"] = {}
+            else:
+                dropped.append(name)
         elif narrowed and not to.openai and name not in wanted:
             continue
         elif name not in declared:
             declared[name] = (tool, _tool(tool, to))
     if not declared:
-        return {}
-    fields: JsonObject = {"tools": [encoded for _, encoded in declared.values()]}
+        return fields
+    fields["tools"] = [encoded for _, encoded in declared.values()]
     if choice is not None:
         named = [_reference(declared[name][1]) for name in declared if name in wanted]
         if named and narrowed and to.openai:

@@ -1,12 +1,12 @@
 """Streams of chunks, read from any server."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from proxypal_core.dialects import failures, tools
 from proxypal_core.dialects.openai_chat.errors import choice_failure, read_error_object
 from proxypal_core.dialects.openai_chat.words import (
     content_pieces,
+    read_annotations,
     read_call,
     read_finish,
     read_function_call,
@@ -26,7 +26,16 @@ from proxypal_core.hub.events import (
     UsageReport,
 )
 from proxypal_core.hub.failure import Failure
-from proxypal_core.hub.messages import Blob, Part, Refusal, Text, Thinking, ToolCall, Usage
+from proxypal_core.hub.messages import (
+    Blob,
+    Citation,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
 from proxypal_core.wire.sse import Frame
@@ -38,7 +47,7 @@ class _Growing:
     def __init__(self, part: Part) -> None:
         self.part = part
         self.untold: list[str] = []
-        self.citations: list[Any] = []
+        self.citations: list[Citation] = []
         self.blobs: list[Blob] = []
 
 
@@ -83,7 +92,7 @@ class ChatDecoder:
         self._started = False
         self._id = ""
         self._parts: list[_Growing] = []
-        self._calls: dict[object, _Call] = {}
+        self._calls: dict[int | str, _Call] = {}
         self._last_call: _Call | None = None
         self._at = -1  # the index of the first of _parts, once it is open
         self._open = False
@@ -166,9 +175,8 @@ class ChatDecoder:
         for piece in content_pieces(delta.get("content"), f"{path}.content"):
             if isinstance(piece, (Text, Thinking)):
                 self._add(type(piece)(""), piece.text)
-        citations = jsonio.opt(delta, "annotations", jsonio.arr, path)
-        if citations and self._parts and isinstance(self._parts[-1].part, Text):
-            self._parts[-1].citations += citations
+        if self._parts and isinstance(self._parts[-1].part, Text):
+            self._parts[-1].citations += read_annotations(delta, path)
         refusal = jsonio.opt(delta, "refusal", jsonio.string, path)
         if refusal:
             self._add(Refusal(""), refusal)
@@ -176,7 +184,8 @@ class ChatDecoder:
         for number, value in enumerate(fragments):
             place = f"{path}.tool_calls[{number}]"
             fragment = jsonio.obj(value, place)
-            self._add_call(fragment.get("index"), read_call(fragment, place))
+            index = jsonio.opt(fragment, "index", jsonio.integer, place)
+            self._add_call(index, read_call(fragment, place))
         if delta.get("function_call") is not None and not fragments:
             fragment_ = read_function_call(delta["function_call"], f"{path}.function_call")
             self._add_call("function_call", fragment_)
@@ -186,7 +195,7 @@ class ChatDecoder:
             self._parts.append(_Growing(part))
         self._parts[-1].untold.append(text)
 
-    def _add_call(self, key: object, fragment: ToolCall) -> None:
+    def _add_call(self, key: int | str | None, fragment: ToolCall) -> None:
         call = self._calls.get(key) if key is not None else self._last_call
         if call is None or _is_another(call, fragment, numbered=key is not None):
             call = _Call(freeform=fragment.freeform)

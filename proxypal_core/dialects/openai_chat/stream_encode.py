@@ -1,7 +1,5 @@
 """Streams of chunks, written as OpenAI's own SDK accumulates them."""
 
-from typing import Any
-
 from proxypal_core.dialects import answers, tools
 from proxypal_core.dialects.base import Reply
 from proxypal_core.dialects.openai_chat.errors import failure_frame
@@ -25,7 +23,16 @@ from proxypal_core.hub.events import (
     UsageReport,
 )
 from proxypal_core.hub.failure import Failure
-from proxypal_core.hub.messages import Blob, Part, Refusal, Text, Thinking, ToolCall, Usage
+from proxypal_core.hub.messages import (
+    Blob,
+    Citation,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
 from proxypal_core.wire import jsonio, sse
 from proxypal_core.wire.jsonio import JsonObject
 
@@ -49,6 +56,7 @@ class ChatEncoder:
         self._calls = 0
         self._held: list[str] = []  # arguments that turn into a freeform call's text
         self._arguments = False
+        self._citations: list[Citation] = []  # of the open part
         self._annotations: list[JsonObject] = []
         self._done = False
 
@@ -64,8 +72,9 @@ class ChatEncoder:
                 return self._delta(text)
             case PartBlob(blob=blob) if isinstance(self._part, ToolCall):
                 return self._sign(blob)
-            case PartCitation(citation=raw):
-                return self._cite(raw)
+            case PartCitation(citation=citation):
+                self._citations.append(citation)
+                return b""
             case PartEnd():
                 return self._close()
             case UsageReport(usage=usage):
@@ -177,6 +186,8 @@ class ChatEncoder:
         return self._call_delta({"function": {"arguments": ""}, **signature})
 
     def _close(self) -> bytes:
+        if self._citations:
+            self._cite()
         call, self._part = self._part, None
         if not isinstance(call, ToolCall):
             return b""
@@ -189,11 +200,12 @@ class ChatEncoder:
 
     # ── the end ──
 
-    def _cite(self, raw: Any) -> bytes:
-        found = annotation(raw, self._part_start, self._written.get(Text, 0))
-        if found:
-            self._annotations.append(found)
-        return b""
+    def _cite(self) -> None:
+        """Where a part is cited as a whole, only its end tells how much that is."""
+        length = self._written.get(Text, 0) - self._part_start
+        written = [annotation(one, length, self._part_start) for one in self._citations]
+        self._annotations += [one for one in written if one]
+        self._citations.clear()
 
     def _finish(self, event: Finish) -> bytes:
         self._done = True

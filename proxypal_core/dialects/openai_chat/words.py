@@ -1,12 +1,12 @@
 """The words that requests, answers and streams share."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from proxypal_core.dialects import answers, extras, tools
+from proxypal_core.dialects import answers, extras, openai_citations, tools
 from proxypal_core.hub.messages import (
     Blob,
+    Citation,
     FinishReason,
     Part,
     Request,
@@ -84,12 +84,13 @@ def read_usage(value: Any) -> Usage | None:
     prompt = _details(value, "prompt_tokens_details")
     completion = _details(value, "completion_tokens_details")
     return Usage(
-        input_total=_count(value, "prompt_tokens"),
+        input_total=answers.count(value.get("prompt_tokens")),
         # DeepSeek says it at the top level.
-        input_cached=_count(prompt, "cached_tokens") or _count(value, "prompt_cache_hit_tokens"),
-        input_cache_write=_count(prompt, "cache_write_tokens"),
-        output_total=_count(value, "completion_tokens"),
-        output_reasoning=_count(completion, "reasoning_tokens"),
+        input_cached=answers.count(prompt.get("cached_tokens"))
+        or answers.count(value.get("prompt_cache_hit_tokens")),
+        input_cache_write=answers.count(prompt.get("cache_write_tokens")),
+        output_total=answers.count(value.get("completion_tokens")),
+        output_reasoning=answers.count(completion.get("reasoning_tokens")),
     )
 
 
@@ -126,13 +127,6 @@ def stream_usage(doc: JsonObject) -> Usage | None:
 def _details(usage: JsonObject, key: str) -> JsonObject:
     value = usage.get(key)
     return value if isinstance(value, dict) else {}
-
-
-def _count(counts: JsonObject, key: str) -> int:
-    value = counts.get(key)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return max(0, int(value))
-    return 0
 
 
 # ── texts ────────────────────────────────────────────────────────────────────────────────────
@@ -254,25 +248,17 @@ def read_function_call(value: Any, path: str) -> ToolCall:
 # ── citations ────────────────────────────────────────────────────────────────────────────────
 
 
-def annotation(raw: Any, start: int, end: int) -> JsonObject | None:
-    """A citation of any dialect as ``url_citation``; of the text from *start* to *end* where it
-    does not say which. None when it names no address.
+def annotation(citation: Citation, length: int, offset: int) -> JsonObject | None:
+    """*citation* of a text of *length* characters, *offset* into the message's; None when it names
+    no address.
     """
-    if not isinstance(raw, Mapping):
+    if not citation.url:
         return None
-    source = raw.get("url_citation", raw)
-    if not isinstance(source, Mapping) or not isinstance(source.get("url"), str):
-        return None
-    title = source.get("title")
-    first, last = source.get("start_index"), source.get("end_index")
-    if not isinstance(first, int) or not isinstance(last, int):
-        first, last = start, end
-    return {
-        "type": "url_citation",
-        "url_citation": {
-            "start_index": first,
-            "end_index": last,
-            "title": title if isinstance(title, str) else "",
-            "url": source["url"],
-        },
-    }
+    kind = openai_citations.KIND
+    return {"type": kind, kind: openai_citations.source(citation, length, offset)}
+
+
+def read_annotations(holder: JsonObject, path: str) -> list[Citation]:
+    """The citations of a message, or of a piece of one."""
+    found = jsonio.opt(holder, "annotations", jsonio.arr, path) or []
+    return [openai_citations.read(raw, NAME) for raw in found]

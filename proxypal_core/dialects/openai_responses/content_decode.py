@@ -18,7 +18,6 @@ from proxypal_core.hub.messages import (
     Text,
     Thinking,
     ToolCall,
-    Url,
 )
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject, arr, obj, opt, string
@@ -44,7 +43,7 @@ def _texts(item: JsonObject, key: str, path: str) -> list[str]:
 def call_part(item: JsonObject, path: str) -> ToolCall:
     freeform = item.get("type") == "custom_tool_call"
     return ToolCall(
-        id=jsonio.need(item, "call_id", string, path),
+        id=jsonio.need(item, "call_id", jsonio.filled, path),
         name=jsonio.need(item, "name", string, path),
         arguments=opt(item, "input" if freeform else "arguments", string, path) or "",
         namespace=opt(item, "namespace", string, path) or "",
@@ -92,16 +91,18 @@ def _image_source(raw: JsonObject, path: str) -> Source:
     if isinstance(address, dict):
         address = address.get("url")  # as Chat Completions nests it
     if isinstance(address, str) and address:
-        return media.parse_data_url(address) or Url(address)
+        return media.addressed(address, f"{path}.image_url")
     return _file_id(raw, path, "image_url or file_id")
 
 
 def _file_source(raw: JsonObject, path: str) -> Source:
     data = opt(raw, "file_data", string, path)
     if data:
-        return media.parse_data_url(data) or media.inline("application/pdf", data)
+        return media.attached(data, f"{path}.file_data")
     url = opt(raw, "file_url", string, path)
-    return Url(url) if url else _file_id(raw, path, "file_data, file_url or file_id")
+    if url:
+        return media.addressed(url, f"{path}.file_url")
+    return _file_id(raw, path, "file_data, file_url or file_id")
 
 
 def _file_id(raw: JsonObject, path: str, wanted: str) -> FileId:

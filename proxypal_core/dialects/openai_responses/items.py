@@ -1,20 +1,17 @@
 """Output items: what is in them, and how parts are written as one."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
-from proxypal_core.dialects import extras, media, tools
+from proxypal_core.dialects import extras, media, openai_citations, tools
 from proxypal_core.dialects.openai_responses.content_decode import (
     call_part,
-    content,
     reasoning_part,
 )
 from proxypal_core.dialects.openai_responses.words import NAME
 from proxypal_core.dialects.openai_words import ORIGIN
 from proxypal_core.hub.messages import (
     Base64,
+    Citation,
     Image,
     Opaque,
     Part,
@@ -24,7 +21,7 @@ from proxypal_core.hub.messages import (
     Thinking,
     ToolCall,
 )
-from proxypal_core.wire.jsonio import JsonObject, arr, obj, opt
+from proxypal_core.wire.jsonio import JsonObject, arr, need, obj, opt, string
 
 # ── which tool a call is of ──────────────────────────────────────────────────────────────────
 
@@ -79,14 +76,18 @@ def read_item(item: JsonObject, path: str) -> list[Part]:
 
 
 def read_content(raw: JsonObject, path: str) -> Text | Refusal | None:
-    """A part of a message; None when there is nothing in it."""
-    (part,) = content([raw], path.rpartition("[")[0])
-    if isinstance(part, Refusal):
-        return part if part.text else None
-    if not isinstance(part, Text):
-        return None
-    citations = tuple(opt(raw, "annotations", arr, path) or ())
-    return Text(part.text, citations=citations) if part.text or citations else None
+    """A part of a message; None when there is nothing in it, or nothing that is known here."""
+    match raw.get("type"):
+        case "refusal":
+            refusal = need(raw, "refusal", string, path)
+            return Refusal(refusal) if refusal else None
+        case "output_text" | "text":
+            text = need(raw, "text", string, path)
+            found = opt(raw, "annotations", arr, path) or ()
+            citations = tuple(openai_citations.read(one, NAME) for one in found)
+            return Text(text, citations=citations) if text or citations else None
+        case _:
+            return None
 
 
 def read_image(item: JsonObject) -> Image | None:
@@ -188,29 +189,13 @@ def finished_call(call: ToolCall, *, wrapped: bool) -> ToolCall:
     return msgspec.structs.replace(call, arguments="{}")
 
 
-_ANNOTATIONS = frozenset({"url_citation", "file_citation", "container_file_citation", "file_path"})
+_FILES = frozenset({"file_citation", "container_file_citation", "file_path"})
 
 
-def annotation(citation: Any, length: int) -> JsonObject | None:
-    """*citation*, whosever words it is in, for a text of *length* characters."""
-    if not isinstance(citation, Mapping):
-        return None
-    nested = citation.get("url_citation")
-    if isinstance(nested, Mapping):
-        citation = {**nested, "type": "url_citation"}
-    kind = citation.get("type")
-    if kind in _ANNOTATIONS and (kind != "url_citation" or "start_index" in citation):
-        return dict(citation)
-    # Anthropic says the address here, Gemini in the ``web`` of a grounding chunk.
-    web = citation.get("web") if isinstance(citation.get("web"), Mapping) else citation
-    url = web.get("url") or web.get("uri")
-    if not isinstance(url, str):
-        return None
-    title = web.get("title")
-    return {
-        "type": "url_citation",
-        "url": url,
-        "title": title if isinstance(title, str) else url,
-        "start_index": 0,
-        "end_index": length,
-    }
+def annotation(citation: Citation, length: int) -> JsonObject | None:
+    """*citation* of a text of *length* characters; None where these clients could not follow it."""
+    if citation.url:
+        return {"type": openai_citations.KIND, **openai_citations.source(citation, length)}
+    raw = citation.raw
+    own = citation.dialect == NAME and isinstance(raw, dict) and raw.get("type") in _FILES
+    return raw if own else None

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from proxypal_core.dialects import effort
+from proxypal_core.dialects import effort, schemas
 from proxypal_core.dialects.openai_responses.content_decode import (
     call_part,
     content,
@@ -61,6 +61,7 @@ def decode_request(doc: JsonObject, /, *, model: str, stream: bool) -> Request:
         conversation.system.append(Text(instructions))
     conversation.declare(opt(doc, "tools", arr) or (), "tools")
     conversation.read(doc.get("input"))
+    opt(doc, "include", arr)
     extras = {field: doc[field] for field in doc if field not in _FIELDS}
     if conversation.namespaces:
         extras["namespaces"] = conversation.namespaces
@@ -127,7 +128,7 @@ def _output(text: JsonObject) -> Output:
                 "json_schema",
                 name=opt(form, "name", string, "text.format") or "",
                 description=opt(form, "description", string, "text.format") or "",
-                schema=opt(form, "schema", obj, "text.format"),
+                schema=opt(form, "schema", schemas.read, "text.format"),
                 strict=opt(form, "strict", boolean, "text.format"),
                 verbosity=verbosity,
             )
@@ -290,7 +291,7 @@ def _tool(raw: JsonObject, path: str) -> Tool:
             return Tool(
                 jsonio.need(declared, "name", string, path),
                 opt(declared, "description", string, path) or "",
-                schema=opt(declared, "parameters", obj, path),
+                schema=opt(declared, "parameters", schemas.read, path),
                 strict=opt(declared, "strict", boolean, path),
             )
         case "custom":

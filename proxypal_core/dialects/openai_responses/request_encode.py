@@ -58,6 +58,8 @@ def encode_request(request: Request, /) -> Encoded:
         body["max_output_tokens"] = max(_MIN_OUTPUT_TOKENS, request.max_output_tokens)
     if request.stop:
         dropped.append("stop")
+    if any(turn.name for turn in request.turns):
+        dropped.append("name")
     body |= _sampling(request, dropped)
     body |= _text(request.output)
     body |= _identity(request, dropped)
@@ -78,7 +80,7 @@ def _conversation(request: Request, names: Mapping[str, str], dropped: list[str]
     system = turns.instructions(request)
     history = request.turns
     if history and _is_left_open(history[-1], own=request.dialect == NAME):
-        history = (*history, Turn("user", (Text(_CONTINUE),)))
+        history = turns.continued(history, _CONTINUE)
     encoder = _Items(names, dropped, own=is_dialect(request.dialect))
     for turn in turns.paired(history):
         encoder.add(turn)

@@ -2,16 +2,17 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from proxypal_core.dialects import failures
+from proxypal_core.dialects import failures, openai_citations
 from proxypal_core.dialects.openai_responses.errors import failure_in
 from proxypal_core.dialects.openai_responses.items import read_content, read_item
 from proxypal_core.dialects.openai_responses.words import (
     COMPLETED,
     INCOMPLETE,
+    NAME,
     read_finish,
     read_usage,
 )
@@ -29,6 +30,7 @@ from proxypal_core.hub.events import (
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.hub.messages import (
     Blob,
+    Citation,
     Part,
     Refusal,
     Text,
@@ -63,7 +65,7 @@ class _Piece:
     def seal(self, blob: Blob) -> None:
         self.held.append(PartBlob(0, blob))
 
-    def cite(self, citation: Any) -> None:
+    def cite(self, citation: Citation) -> None:
         self.citations += 1
         self.held.append(PartCitation(0, citation))
 
@@ -192,7 +194,7 @@ class ResponsesDecoder:
         return piece
 
     def _annotation(self, doc: JsonObject) -> list[Event]:
-        self._content(doc, Text("")).cite(doc.get("annotation"))
+        self._content(doc, Text("")).cite(openai_citations.read(doc.get("annotation"), NAME))
         return []
 
     def _summary(self, doc: JsonObject) -> list[Event]:

@@ -16,7 +16,6 @@ from proxypal_core.dialects.openai_responses.answer import envelope
 from proxypal_core.dialects.openai_responses.errors import error_object, failed_error
 from proxypal_core.dialects.openai_responses.items import (
     ClientTools,
-    annotation,
     finished_call,
     item_id,
     write_content,
@@ -44,6 +43,7 @@ from proxypal_core.hub.events import (
 )
 from proxypal_core.hub.failure import Failure
 from proxypal_core.hub.messages import (
+    Citation,
     Part,
     Refusal,
     Text,
@@ -98,18 +98,11 @@ class _Item:
         if not self._wrapped:
             yield self._delta(text)
 
-    def cite(self, citation: Any) -> Iterator[_Told]:
-        if not isinstance(self._part, Text):
-            return
-        citations = (*self._part.citations, citation)
-        self._part = msgspec.structs.replace(self._part, citations=citations)
-        written = annotation(citation, sum(map(len, self._texts)))
-        if written is not None:
-            yield self._at(
-                "response.output_text.annotation.added",
-                annotation_index=len(citations) - 1,
-                annotation=written,
-            )
+    def cite(self, citation: Citation) -> None:
+        """What is cited is told when the text is whole: some cite all of it."""
+        if isinstance(self._part, Text):
+            citations = (*self._part.citations, citation)
+            self._part = msgspec.structs.replace(self._part, citations=citations)
 
     def seal(self, event: PartBlob) -> None:
         if isinstance(self._part, (Text, Thinking, ToolCall)):
@@ -127,8 +120,15 @@ class _Item:
         match self._part:
             case Text():
                 self._part = msgspec.structs.replace(self._part, text=text)
+                content = write_content(self._part)
+                for index, written in enumerate(content["annotations"]):
+                    yield self._at(
+                        "response.output_text.annotation.added",
+                        annotation_index=index,
+                        annotation=written,
+                    )
                 yield self._at(f"{self._event}.done", text=text, logprobs=[])
-                yield self._at("response.content_part.done", part=write_content(self._part))
+                yield self._at("response.content_part.done", part=content)
             case Refusal():
                 self._part = msgspec.structs.replace(self._part, text=text)
                 yield self._at(f"{self._event}.done", refusal=text)
@@ -184,7 +184,9 @@ class ResponsesEncoder:
             case PartStart(part=part):
                 return self._close(COMPLETED) + self._open(part)
             case PartCitation(citation=citation):
-                return self._tell(self._item.cite(citation)) if self._item else b""
+                if self._item:
+                    self._item.cite(citation)
+                return b""
             case PartBlob():
                 if self._item:
                     self._item.seal(event)

@@ -54,16 +54,12 @@ def read_usage(value: Any) -> Usage | None:
     given = jsonio.opt(value, "input_tokens_details", jsonio.obj, "usage") or {}
     made = jsonio.opt(value, "output_tokens_details", jsonio.obj, "usage") or {}
     return Usage(
-        input_total=_count(value, "input_tokens"),
-        input_cached=_count(given, "cached_tokens"),
-        input_cache_write=_count(given, "cache_write_tokens"),
-        output_total=_count(value, "output_tokens"),
-        output_reasoning=_count(made, "reasoning_tokens"),
+        input_total=answers.count(value.get("input_tokens")),
+        input_cached=answers.count(given.get("cached_tokens")),
+        input_cache_write=answers.count(given.get("cache_write_tokens")),
+        output_total=answers.count(value.get("output_tokens")),
+        output_reasoning=answers.count(made.get("reasoning_tokens")),
     )
-
-
-def _count(counts: JsonObject, key: str) -> int:
-    return jsonio.opt(counts, key, jsonio.integer, "usage") or 0
 
 
 def write_usage(usage: Usage) -> JsonObject:
