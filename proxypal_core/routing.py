@@ -41,12 +41,15 @@ class ModelName(Record, frozen=True):
 
 
 class Target(Record, frozen=True):
-    """A provider's model; ``profile`` pins one account, ``thinking`` replaces what the body asks."""
+    """A provider's model; ``profile`` pins one account, ``thinking`` replaces what the body asks,
+    ``long_context`` is wanted by the ``[1m]`` that Claude Code puts behind a name.
+    """
 
     provider: str
     model: str
     profile: str = ""
     thinking: str = ""
+    long_context: bool = False
 
 
 class RouteBook(msgspec.Struct, frozen=True):
@@ -122,7 +125,7 @@ def listing(book: RouteBook) -> tuple[ModelInfo, ...]:
 _PROFILE = re.compile(r"(?P<model>.+?)@(?P<profile>[a-z0-9][a-z0-9._-]*:.+)")
 _THINKING = re.compile(rf"(?P<model>.+)\((?P<thinking>-1|\d+|none|off|auto|{'|'.join(EFFORTS)})\)")
 _CLAUDE_DOT = re.compile(r"(?<=\d)\.(?=\d)")
-_CONTEXT_SUFFIX = re.compile(r"\[[^\[\]]*\]$")
+_LONG_CONTEXT = re.compile(r"(?P<model>.*claude.*)\[1m\]", re.IGNORECASE)
 
 
 def canonical(name: str) -> str:
@@ -133,6 +136,11 @@ def canonical(name: str) -> str:
 def _without_thinking(text: str) -> tuple[str, str]:
     match = _THINKING.fullmatch(text)
     return (match["model"], match["thinking"]) if match else (text, "")
+
+
+def _without_context(model: str) -> tuple[str, bool]:
+    match = _LONG_CONTEXT.fullmatch(model)
+    return (match["model"], True) if match else (model, False)
 
 
 # ── targets ──────────────────────────────────────────────────────────────────────────────────
@@ -188,16 +196,20 @@ def _bare(model: str, book: RouteBook, prefer: str) -> Sequence[Target]:
     serving = [
         provider
         for provider in sorted(book.providers.values(), key=lambda row: row.name != prefer)
-        if _serving(provider.name, _spelling(provider.name, model, book), book)
+        if _serving(provider.name, _target(provider.name, model, book).model, book)
     ]
-    knowing = [row for row in serving if _knows(row, model, book)]
+    bare, _ = _without_context(model)
+    knowing = [row for row in serving if _knows(row, model, book) or _knows(row, bare, book)]
     related = [row for row in serving if matches(canonical(model), row.families)]
     chosen = knowing + related or [row for row in serving if row.name == prefer]
     return [_target(row.name, model, book) for row in chosen]
 
 
 def _target(provider: str, model: str, book: RouteBook) -> Target:
-    return Target(provider, _spelling(provider, model, book))
+    bare, long_context = _without_context(model)
+    if not long_context or model in _listed_models(provider, book):
+        return Target(provider, _spelling(provider, model, book))
+    return Target(provider, _spelling(provider, bare, book), long_context=True)
 
 
 def _spelling(provider: str, model: str, book: RouteBook) -> str:
@@ -213,7 +225,7 @@ def _spelling(provider: str, model: str, book: RouteBook) -> str:
 
 
 def _knows(provider: Provider, model: str, book: RouteBook) -> bool:
-    key = canonical(_CONTEXT_SUFFIX.sub("", model))
+    key = canonical(model)
     return any(canonical(name) == key for name in provider.models) or any(
         matches(name, account.models)
         for account in book.accounts.get(provider.name, ())

@@ -16,13 +16,14 @@ from proxypal_core.hub.failure import Failure
 
 class Wish(msgspec.Struct, frozen=True):
     """A provider's model to try, at one account if ``profile`` names it; ``thinking`` is what the
-    model's name says of it (``high``, ``8192``, ``none``).
+    model's name says of it (``high``, ``8192``, ``none``), and so is ``long_context``.
     """
 
     provider: str
     model: str
     profile: str = ""
     thinking: str = ""
+    long_context: bool = False
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -31,6 +32,7 @@ class Lease(msgspec.Struct, frozen=True):
     account: Account
     model: str
     thinking: str = ""
+    long_context: bool = False
 
 
 class Health(msgspec.Struct):
@@ -114,7 +116,7 @@ class Pool:
         for wish in wishes:
             ready = []
             for candidate in self._serving(wish):
-                lease = Lease(candidate.account, wish.model, wish.thinking)
+                lease = _lease(candidate, wish)
                 health = self._worst(candidate, wish.model)
                 if health.rests_until > now:
                     resting.append(Resting(candidate.account.id, health.reason, health.rests_until))
@@ -125,7 +127,7 @@ class Pool:
                 chosen = self._select([c for c in ready if c.account.priority == top])
                 chosen.used = next(self._turns)
                 chosen.in_flight += 1
-                return Lease(chosen.account, wish.model, wish.thinking)
+                return _lease(chosen, wish)
         raise NoneReady(resting)
 
     def settle(self, lease: Lease, failure: Failure | None) -> None:
@@ -190,3 +192,7 @@ class Pool:
 def _full(candidate: Candidate) -> bool:
     limit = candidate.account.max_concurrency
     return 0 < limit <= candidate.in_flight
+
+
+def _lease(candidate: Candidate, wish: Wish) -> Lease:
+    return Lease(candidate.account, wish.model, wish.thinking, wish.long_context)

@@ -125,6 +125,7 @@ class Passthrough:
         frame = sse.parse(raw)
         if frame is not None:
             try:
+                _check(frame.data)
                 notice = self._dialect.notice(frame)
                 if self._rename is not None:
                     raw = self._rename(raw)
@@ -234,6 +235,16 @@ def own_name(event: Event, names: Mapping[str, str]) -> Event:
             return PartStart(at, msgspec.structs.replace(call, name=names[name]))
         case _:
             return event
+
+
+def _check(data: bytes) -> None:
+    """Refuse an event that would be a client's decoding error, without a word of what happened.
+
+    Raises:
+        Malformed: it is neither JSON nor a marker.
+    """
+    if data.strip() not in (b"", b"[DONE]"):
+        jsonio.loads(data)
 
 
 def _whole(data: bytes) -> bool:

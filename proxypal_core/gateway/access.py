@@ -78,14 +78,23 @@ def check_content_type(value: str | None) -> None:
         )
 
 
-def shown_keys(headers: Mapping[str, str], query: Mapping[str, str]) -> list[str]:
-    """Every key that a request shows, in all the places where clients put one."""
-    keys = [headers.get(name, "") for name in ("x-api-key", "x-goog-api-key", "api-key")]
+_OWN_PLACES: Mapping[str, str] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
+
+
+def shown_keys(
+    headers: Mapping[str, str], query: Mapping[str, str], dialect: str = ""
+) -> list[str]:
+    """Every key that a request shows, in all the places where clients put one; first the one in the
+    place that *dialect* has for it.
+    """
     scheme, _, token = headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        keys.append(token.strip())
-    keys.append(query.get("key", ""))
-    return [key for key in keys if key]
+    keys = {
+        "authorization": token.strip() if scheme.lower() == "bearer" else "",
+        **{name: headers.get(name, "") for name in ("x-api-key", "x-goog-api-key", "api-key")},
+        "key": query.get("key", ""),
+    }
+    first = keys.pop(_OWN_PLACES.get(dialect, "authorization"))
+    return [key for key in (first, *keys.values()) if key]
 
 
 class Keyring:
@@ -106,7 +115,7 @@ class Keyring:
             return None
         digests = [digest(key) for key in shown]
         # Every key is compared, so that the time taken tells nothing.
-        found = [key for key in self._keys for d in digests if hmac.compare_digest(key.digest, d)]
+        found = [key for d in digests for key in self._keys if hmac.compare_digest(key.digest, d)]
         if not found:
             raise Refused(
                 Failure(

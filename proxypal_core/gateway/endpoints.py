@@ -69,6 +69,8 @@ class Gateway:
             dialect = DIALECTS[_list_dialect(match, request.headers)]
             return await self._serve(request, match, dialect, request_id)
         except surface.WrongMethod as wrong:
+            if request.method == "OPTIONS":
+                return web.Response(status=204, headers={"allow": ", ".join(wrong.allowed)})
             failure = Failure(
                 Kind.METHOD, f"{path} takes {' or '.join(wrong.allowed)}, not {request.method}"
             )
@@ -104,7 +106,7 @@ class Gateway:
         self, request: web.BaseRequest, match: Match, dialect: Dialect, request_id: str
     ) -> web.StreamResponse:
         route = match.route
-        shown = access.shown_keys(request.headers, request.query)
+        shown = access.shown_keys(request.headers, request.query, route.dialect)
         client = None
         match route.access:
             case Access.OPEN:
@@ -254,7 +256,7 @@ class Gateway:
             targets = routing.resolve(model, book=front.book, prefer=match.prefix)
         except routing.UnknownModel as unknown:
             raise Refused(Failure(Kind.MODEL, str(unknown), code="model_not_found")) from None
-        return [Wish(t.provider, t.model, t.profile, t.thinking) for t in targets]
+        return [Wish(t.provider, t.model, t.profile, t.thinking, t.long_context) for t in targets]
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────
 
@@ -365,17 +367,19 @@ def _refuse_threads(doc: Mapping[str, Any]) -> None:
 def _refusal(dialect: Dialect, failure: Failure, request_id: str) -> web.Response:
     status, body = dialect.encode_failure(failure, request_id=request_id)
     answer = _json_bytes(body, failure.status if failure.status == 421 else status)
-    answer.headers["x-request-id"] = request_id
+    answer.headers["x-request-id"] = answer.headers["request-id"] = request_id
     if failure.retry_after is not None and status in (429, 503, 529):
         seconds = max(1, -int(-failure.retry_after // 1))
         answer.headers["retry-after"] = str(seconds)
-    if failure.kind in _FUTILE:
-        answer.headers["x-should-retry"] = "false"
+    if failure.kind in _FUTILE or failure.kind in _PASSING:
+        answer.headers["x-should-retry"] = "true" if failure.kind in _PASSING else "false"
     return answer
 
 
 _FUTILE = frozenset({Kind.RESTING, Kind.BILLING, Kind.RATE_LIMIT, Kind.NO_ACCOUNT, Kind.AUTH})
 """Failures that the SDKs' own quick retries cannot mend: the pool has already tried."""
+_PASSING = frozenset({Kind.OVERLOADED, Kind.SERVER, Kind.UNREACHABLE, Kind.TRUNCATED})
+"""Failures that may be over in a moment."""
 
 
 def _upgrade_refused(dialect: Dialect, request_id: str) -> web.Response:

@@ -337,6 +337,7 @@ class Exchange:
     def _headers(self) -> dict[str, str]:
         """The headers of a proxied answer."""
         headers = {
+            "request-id": self._record.id,  # Anthropic's own, where Anthropic was asked
             **self._upstream_headers,
             **proxied_headers(self._record, attempts=len(self._record.attempts) + 1),
         }

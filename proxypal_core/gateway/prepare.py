@@ -244,6 +244,8 @@ class Preparation:
         operation: Operation | None = None,
     ) -> way_out.Call:
         ask, account = self._ask, lease.account
+        if lease.long_context and dialect == "anthropic":
+            head = _with_long_context(head)
         url = endpoint_url(
             provider.endpoints[dialect],
             dialect,
@@ -277,6 +279,15 @@ class Preparation:
                 f" {self._ask.operation} in {self._ask.dialect.NAME} is not translated to it",
             )
         )
+
+
+_LONG_CONTEXT = "context-1m-2025-08-07"
+
+
+def _with_long_context(head: Mapping[str, str]) -> Mapping[str, str]:
+    """*head* that asks Anthropic for a window of a million tokens."""
+    betas = [beta for beta in head.get("anthropic-beta", "").split(", ") if beta]
+    return {**head, "anthropic-beta": ", ".join(dict.fromkeys((*betas, _LONG_CONTEXT)))}
 
 
 def estimate(request: Request) -> int:

@@ -93,7 +93,7 @@ def test_a_stream_reads_back_however_it_is_cut(dialect, response, data):
 
 @every
 @given(response=responses())
-def test_a_stream_and_a_whole_answer_say_the_same(dialect, response):
+def test_a_stream_and_a_whole_answer_say_the_same(dialect, response):  # case 162
     reply = told(dialect, response)
     streamed = fold(read(dialect, [stream_of(dialect, unfold(response), reply)]))
     whole = dialect.decode_response(jsonio.load_object(dialect.encode_response(response, reply)))
@@ -184,7 +184,7 @@ def test_its_own_frames_are_canonical(dialect, response):
 
 
 @every
-def test_a_heartbeat_means_nothing(dialect):
+def test_a_heartbeat_means_nothing(dialect):  # case 140
     decoder = dialect.decoder()
     events = [event for frame in frames([dialect.HEARTBEAT]) for event in decoder.read(frame)]
 

@@ -299,7 +299,7 @@ class Served:
 
 
 @given(responses())
-def test_the_sdk_accumulates_what_was_said(response):
+def test_the_sdk_accumulates_what_was_said(response):  # case 152
     with (
         Served(written(unfold(response))) as client,
         client.responses.stream(model="m", input="hi") as stream,
@@ -330,7 +330,7 @@ def test_the_sdk_knows_every_frame_and_the_whole(response):
 
 
 @given(responses())
-def test_frames_are_numbered_without_gaps(response):
+def test_frames_are_numbered_without_gaps(response):  # case 152
     events = docs(written(unfold(response)))
 
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
@@ -1272,7 +1272,7 @@ def test_an_event_may_have_its_name_only_beside_it_and_keys_in_any_order():  # c
     assert dialect.notice(sse.Frame(unnamed, "response.output_text.delta")).begun
 
 
-def test_a_done_marker_and_unknown_events_mean_nothing():
+def test_a_done_marker_and_unknown_events_mean_nothing():  # case 155
     for frame in (sse.Frame(b"[DONE]"), sse.Frame(b'{"type":"response.queued"}')):
         assert dialect.decoder().read(frame) == []
         assert dialect.notice(frame) is None

@@ -128,7 +128,7 @@ def test_an_event_that_is_no_json_breaks_a_renamed_stream_off(name):
     assert pipe.seen.failure is not None
 
 
-def test_a_last_event_without_its_blank_line_is_passed_on():
+def test_a_last_event_without_its_blank_line_is_passed_on():  # case 137
     raw = spoken("openai-chat", "text")
 
     assert run(passthrough("openai-chat"), [raw.rstrip(b"\n")]) == raw
@@ -167,7 +167,7 @@ def test_a_translated_stream_is_the_same_answer_however_it_is_cut(client, provid
 
 @pairs
 @given(scenario=scenarios, data=st.data())
-def test_cutting_does_not_show_in_a_translation(client, provider, scenario, data):
+def test_cutting_does_not_show_in_a_translation(client, provider, scenario, data):  # case 133
     raw = spoken(provider, scenario)
 
     assert run(translation(client, provider), data.draw(cuttings(raw))) == run(
@@ -177,7 +177,7 @@ def test_cutting_does_not_show_in_a_translation(client, provider, scenario, data
 
 @pairs
 @given(scenario=scenarios, data=st.data())
-def test_a_translated_stream_that_breaks_off_says_so(client, provider, scenario, data):
+def test_a_translated_stream_that_breaks_off_says_so(client, provider, scenario, data):  # case 156
     frames = SPELLINGS[provider].frames(SCENARIOS[scenario], "m-1")
     enough = next(
         at for at in range(len(frames) + 1) if _finished(translation(client, provider), frames[:at])
@@ -196,7 +196,7 @@ def test_a_translated_stream_that_breaks_off_says_so(client, provider, scenario,
 
 @pairs
 @pytest.mark.parametrize("kind", Kind)
-def test_a_failure_in_is_a_failure_out(client, provider, kind):
+def test_a_failure_in_is_a_failure_out(client, provider, kind):  # case 157
     events = [
         ResponseStart("r", "m"),
         PartStart(0, Text("")),
@@ -215,7 +215,7 @@ def test_a_failure_in_is_a_failure_out(client, provider, kind):
 
 
 @pairs
-def test_the_client_sees_its_own_tool_names(client, provider):
+def test_the_client_sees_its_own_tool_names(client, provider):  # case 195
     response = fold(
         read(DIALECTS[provider], [spoken(provider, "tool")]),
     )

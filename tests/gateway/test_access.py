@@ -104,7 +104,7 @@ def test_bodies_with_a_type_that_pages_can_send_are_refused(value):
         ({"x-api-key": "other", "Authorization": "Bearer k-1"}, {}),
     ],
 )
-def test_a_key_is_found_wherever_clients_put_it(headers, query):
+def test_a_key_is_found_wherever_clients_put_it(headers, query):  # case 187
     ring = access.Keyring([access.ClientKey("laptop", access.digest("k-1"))], lambda: 0.0)
 
     key = ring.admit(access.shown_keys(CIMultiDict(headers), query))

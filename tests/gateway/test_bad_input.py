@@ -133,7 +133,7 @@ async def test_a_body_that_is_too_large(dialect, monkeypatch):
 
 @every_dialect
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
-async def test_compressed_requests_are_read(dialect, encoding):
+async def test_compressed_requests_are_read(dialect, encoding):  # case 190
     path, body = question(dialect, "demo", stream=False, text="packed")
     pack = gzip.compress if encoding == "gzip" else zstd.compress
     headers = {**JSON, "content-encoding": encoding}

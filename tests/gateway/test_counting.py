@@ -22,7 +22,7 @@ async def count(p, dialect):
 
 @pytest.mark.parametrize("provider", COUNTING)
 @pytest.mark.parametrize("client", COUNTING)
-async def test_a_provider_that_counts_is_asked(fault_server, client, provider):
+async def test_a_provider_that_counts_is_asked(fault_server, client, provider):  # case 131
     async with proxy(upstream(fault_server, provider)) as p:
         status, tokens, headers = await count(p, client)
 
@@ -34,7 +34,7 @@ async def test_a_provider_that_counts_is_asked(fault_server, client, provider):
 
 
 @pytest.mark.parametrize("client", COUNTING)
-async def test_where_nobody_counts_it_is_estimated_and_said_so(fault_server, client):
+async def test_where_nobody_counts_it_is_estimated_and_said_so(fault_server, client):  # case 131
     async with proxy(upstream(fault_server, "openai-chat")) as p:
         status, tokens, headers = await count(p, client)
 

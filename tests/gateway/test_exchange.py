@@ -84,6 +84,7 @@ async def test_a_whole_answer_leaves_as_it_came(fault_server, dialect):
 
 @every_dialect
 async def test_the_request_arrives_as_it_was_sent_but_for_the_credentials(fault_server, dialect):
+    """Case 187."""
     path, body = question(dialect)
     sent = jsonio.dumps(body).replace(b":", b" : ", 1) + b"\n"
     headers = {
@@ -115,7 +116,7 @@ async def test_the_request_arrives_as_it_was_sent_but_for_the_credentials(fault_
 
 @every_dialect
 @pytest.mark.parametrize("stream", [True, False])
-async def test_the_answer_echoes_the_name_that_was_asked(fault_server, dialect, stream):
+async def test_the_answer_echoes_the_name_that_was_asked(fault_server, dialect, stream):  # case 191
     async with proxy(upstream(fault_server, dialect)) as p:
         _, _, body, _ = await ask(p, dialect, "up/m-1", stream=stream)
 
@@ -140,6 +141,7 @@ async def test_a_compressed_answer_is_read(fault_server, dialect):
 
 @every_dialect
 async def test_a_stream_answered_at_once_is_streamed_all_the_same(fault_server, dialect):
+    """Case 162."""
     fault_server.script(Whole("tool"))
     async with proxy(upstream(fault_server, dialect)) as p:
         status, headers, body, whole = await ask(p, dialect)
@@ -158,6 +160,7 @@ BREAKS = [CutAfter, CleanEndAfter, Reset, ErrorInside]
 @every_dialect
 @pytest.mark.parametrize("step", BREAKS, ids=lambda step: step.__name__)
 async def test_an_answer_that_breaks_off_is_an_error_and_a_cut(fault_server, dialect, step):
+    """Case 156."""
     fault_server.script(step(frames=begun(dialect)))
     async with proxy(upstream(fault_server, dialect, accounts=("k1", "k2"))) as p:
         status, _, body, whole = await ask(p, dialect)
@@ -195,6 +198,7 @@ async def test_an_answer_that_breaks_off_is_an_error_and_a_cut(fault_server, dia
 )
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_failure_before_content_is_a_status(fault_server, dialect, step, status, stream):
+    """Case 158."""
     fault_server.always(step)
     async with proxy(upstream(fault_server, dialect)) as p:
         got, headers, body, whole = await ask(p, dialect, stream=stream)
@@ -310,6 +314,7 @@ async def test_the_demo_shows_failover():
 @every_dialect
 @pytest.mark.parametrize("frames", [None, 3])
 async def test_a_client_that_leaves_ends_the_upstream_request(fault_server, dialect, frames):
+    """Case 159."""
     fault_server.script(Stall(frames=frames))
     async with proxy(upstream(fault_server, dialect)) as p:
         path, body = question(dialect)
@@ -329,6 +334,7 @@ async def test_a_client_that_leaves_ends_the_upstream_request(fault_server, dial
 
 @every_dialect
 async def test_while_an_account_thinks_the_client_gets_signs_of_life(fault_server, dialect):
+    """Case 160."""
     fault_server.script(Stall())
     config = upstream(fault_server, dialect, extra="streaming: {hold: 10ms, heartbeat: 10ms}")
     async with proxy(config) as p, aiohttp.ClientSession() as session:
@@ -349,6 +355,7 @@ async def test_while_an_account_thinks_the_client_gets_signs_of_life(fault_serve
 
 @every_dialect
 async def test_after_signs_of_life_a_failure_is_told_in_the_stream(fault_server, dialect):
+    """Case 157."""
     fault_server.script(Stall(then=Status(500)))
     config = upstream(fault_server, dialect, extra="streaming: {hold: 10ms, heartbeat: 10ms}")
     async with proxy(config) as p, aiohttp.ClientSession() as session:
@@ -397,7 +404,7 @@ async def test_silence_has_a_limit(fault_server, dialect, frames):
 # ── other forms ──────────────────────────────────────────────────────────────────────────────
 
 
-async def test_gemini_without_sse_is_a_json_array(fault_server):
+async def test_gemini_without_sse_is_a_json_array(fault_server):  # case 164
     path, body = question("gemini")
     async with (
         proxy(upstream(fault_server, "gemini")) as p,

@@ -76,7 +76,7 @@ async def test_an_unlisted_model_is_not_found():
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/", "/health", "/healthz"])
-async def test_anybody_may_ask_whether_it_lives(method, path):
+async def test_anybody_may_ask_whether_it_lives(method, path):  # case 186
     async with proxy() as p:
         status, doc = await get(p, path, method=method)
 

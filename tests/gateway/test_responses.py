@@ -72,6 +72,7 @@ async def test_the_demo_goes_on_from_its_answer(stream):
 
 @streamed_or_whole
 async def test_another_dialects_provider_is_sent_the_whole_conversation(fault_server, stream):
+    """Case 179."""
     async with talking(upstream(fault_server, "anthropic")) as client:
         first = await ask(client, "One", stream=stream, instructions="Be brief.")
         second = await ask(client, "Two", stream=stream, previous_response_id=first.id)
@@ -143,7 +144,7 @@ async def test_what_a_deletion_says():
 
 
 @streamed_or_whole
-async def test_what_the_client_does_not_want_stored_is_not_kept(fault_server, stream):
+async def test_what_the_client_does_not_want_stored_is_not_kept(fault_server, stream):  # case 180
     async with talking(upstream(fault_server, "anthropic")) as client:
         answer = await ask(client, "One", stream=stream, store=False)
         again = await refusal(client.responses.retrieve(answer.id))
@@ -234,7 +235,7 @@ async def test_input_items_come_in_pages():
     assert (len(first.data), first.has_more, rest.has_more) == (20, True, False)
 
 
-async def test_a_reference_to_an_item_is_replaced_by_the_item(fault_server):
+async def test_a_reference_to_an_item_is_replaced_by_the_item(fault_server):  # case 181
     async with talking(upstream(fault_server, "anthropic")) as client:
         first = await ask(client, "One")
         [message] = first.output
@@ -255,7 +256,7 @@ async def test_a_reference_to_an_item_is_replaced_by_the_item(fault_server):
     assert (unknown[0], unknown[2]) == (400, "input[0]")
 
 
-async def test_a_wish_for_what_only_openai_keeps_is_refused_by_name(fault_server):
+async def test_a_wish_for_what_only_openai_keeps_is_refused_by_name(fault_server):  # case 182
     async with talking(upstream(fault_server, "anthropic")) as client:
         refusals = [
             await refusal(ask(client, "One", background=True)),
@@ -307,6 +308,7 @@ def answered(name, *, stream, **fields):
 
 @streamed_or_whole
 async def test_what_a_provider_keeps_is_asked_of_the_account_that_it_is_at(fault_server, stream):
+    """Case 179."""
     fault_server.script(
         *[answered(f"resp_{n}", stream=stream) for n in range(4)],
     )
@@ -418,7 +420,7 @@ async def test_without_anything_to_keep_the_bytes_are_not_touched(fault_server):
 # ── compaction ───────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_conversation_is_compacted_into_a_summary(fault_server):
+async def test_a_conversation_is_compacted_into_a_summary(fault_server):  # case 183
     fault_server.script(Answer("text"), Answer(Scenario(text=("It was about ", "lakes."))))
     async with talking(upstream(fault_server, "anthropic")) as client:
         first = await ask(client, "One")
@@ -439,7 +441,7 @@ async def test_a_conversation_is_compacted_into_a_summary(fault_server):
     assert answer.output_text == TEXT
 
 
-async def test_a_provider_of_the_same_dialect_compacts_itself(fault_server):
+async def test_a_provider_of_the_same_dialect_compacts_itself(fault_server):  # case 183
     body = b'{"model":"m-1","input":"One"}'
     async with proxy(upstream(fault_server, NATIVE)) as p:
         status, answer, _ = await send(p, "POST", "/v1/responses/compact", data=body, headers=JSON)

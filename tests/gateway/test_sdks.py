@@ -9,7 +9,17 @@ from google import genai
 from google.genai import errors as genai_errors
 from google.genai import types as genai_types
 
-from tests.fault_server import SCENARIOS, Answer, CleanEndAfter, CutAfter, ErrorInside, Status
+from tests.fault_server import (
+    SCENARIOS,
+    Answer,
+    CleanEndAfter,
+    CutAfter,
+    ErrorInside,
+    Malformed,
+    Raw,
+    Status,
+)
+from tests.fault_server.transcripts import DIALECTS as SPELLINGS
 from tests.gateway.asking import begun, upstream
 from tests.proxy import proxy
 
@@ -230,7 +240,8 @@ async def test_a_status_raises_the_sdks_own_error(
             await messages(p, "m-1", stream=True)
 
 
-CUTS = [CutAfter, CleanEndAfter, ErrorInside]
+SDK_ERRORS = (openai.OpenAIError, anthropic.AnthropicError, genai_errors.APIError)
+CUTS = [CutAfter, CleanEndAfter, ErrorInside, Malformed]
 
 
 @pytest.mark.parametrize(
@@ -240,9 +251,19 @@ CUTS = [CutAfter, CleanEndAfter, ErrorInside]
 async def test_a_cut_is_an_error_in_every_sdk(fault_server, client, provider, step):
     fault_server.always(step(frames=begun(provider)))
     async with proxy(upstream(fault_server, provider)) as p:
-        with pytest.raises(
-            (openai.OpenAIError, anthropic.AnthropicError, genai_errors.APIError, RuntimeError)
-        ):
+        with pytest.raises(SDK_ERRORS):
+            await ASKING[client](p, "m-1", stream=True)
+
+
+@pytest.mark.parametrize(
+    ("client", "provider"), [*PAIRS, *((dialect, dialect) for dialect in ASKING)]
+)
+async def test_invalid_utf8_is_an_error_in_every_sdk(fault_server, client, provider):
+    frames = SPELLINGS[provider].frames(SCENARIOS["text"], "m-1")
+    broken = b"".join(frames).replace("°".encode(), b"\xff\xfe")
+    fault_server.always(Raw(200, {"content-type": "text/event-stream"}, [broken]))
+    async with proxy(upstream(fault_server, provider)) as p:
+        with pytest.raises(SDK_ERRORS):
             await ASKING[client](p, "m-1", stream=True)
 
 

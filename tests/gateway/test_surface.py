@@ -32,7 +32,7 @@ G = Operation.GENERATE
         ("/anthropic/v1/v1/messages", "anthropic", "anthropic"),
     ],
 )
-def test_the_path_tells_the_dialect(path, dialect, prefix):
+def test_the_path_tells_the_dialect(path, dialect, prefix):  # case 188
     found = match("POST", path)
 
     assert (found.route.operation, found.route.dialect, found.prefix) == (G, dialect, prefix)
@@ -51,7 +51,7 @@ def test_the_path_tells_the_dialect(path, dialect, prefix):
         ("openrouter/x/y:free", "openrouter/x/y:free"),
     ],
 )
-def test_gemini_says_the_model_in_the_path(base, written, model):
+def test_gemini_says_the_model_in_the_path(base, written, model):  # case 188
     found = match("POST", f"{base}/models/{written}:streamGenerateContent")
 
     assert found.route.operation is G

@@ -36,7 +36,7 @@ def read(chunks):
 
 
 @given(streams(), st.data())
-def test_cutting_never_shows(stream, data):
+def test_cutting_never_shows(stream, data):  # cases 133, 134, 136, 140
     raw, frames = stream
 
     _, read_frames = read(data.draw(cuttings(raw)))
@@ -76,7 +76,7 @@ def test_a_written_frame_reads_back(text, name):
         ("data: a\u2028b\n\n".encode(), sse.Frame("a\u2028b".encode())),
     ],
 )
-def test_liberal_reading(raw, frame):
+def test_liberal_reading(raw, frame):  # cases 134, 135, 137, 138
     assert sse.parse(raw) == frame
 
 
