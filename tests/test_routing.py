@@ -192,10 +192,24 @@ def test_a_bare_name_with_slashes_is_found_where_it_is_listed():
     assert resolved("llama-3.3-70b-versatile", a_book) == ["groq/llama-3.3-70b-versatile"]
 
 
-def test_the_context_suffix_does_not_hide_a_model_and_is_kept():
-    assert resolved("claude-sonnet-4-5[1m]", book("anthropic:a")) == [
-        "anthropic/claude-sonnet-4-5[1m]"
-    ]
+@pytest.mark.parametrize(
+    "name", ["claude-sonnet-4-5[1m]", "anthropic/claude-sonnet-4.5[1m]", "wide"]
+)
+def test_the_context_suffix_is_a_wish_and_no_part_of_the_name(name):  # case 192
+    mine = account("anthropic:a", models=("claude-sonnet-4-5",))
+    routes = {"wide": ["anthropic/claude-sonnet-4-5[1m]"]}
+
+    assert routing.resolve(name, book=book(accounts=[mine], routes=routes)) == (
+        Target("anthropic", "claude-sonnet-4-5", long_context=True),
+    )
+
+
+def test_a_model_that_is_listed_with_brackets_keeps_them():
+    listed = account("anthropic:a", models=("claude-x[1m]", "llama[1m]"))
+    a_book = book(accounts=[listed])
+
+    assert resolved("claude-x[1m]", a_book) == ["anthropic/claude-x[1m]"]
+    assert resolved("llama[1m]", a_book) == ["anthropic/llama[1m]"]
 
 
 def test_the_path_decides_only_when_nobody_knows_the_name():

@@ -39,12 +39,18 @@ class Encoded(NamedTuple):
 
     ``dropped`` names the fields (as the client wrote them, where that is known) that the target
     has no place for; ``names`` maps each tool name that had to change to the client's own.
+
+    The rest is what has to be done to the answer: end it at one of ``stops``, take the arguments of
+    the tool ``answer_tool`` for its text, or only the ``value`` in a text that was ``wrapped``.
     """
 
     body: bytes
     dropped: tuple[str, ...] = ()
     names: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
+    stops: tuple[str, ...] = ()
+    answer_tool: str = ""
+    wrapped: bool = False
 
 
 class Reply(msgspec.Struct, frozen=True):

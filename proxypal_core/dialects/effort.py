@@ -4,6 +4,8 @@ The budgets are those the vendors' own clients use for each word; the thresholds
 so that a budget means the same here as in the proxy people come from.
 """
 
+import re
+
 from proxypal_core.hub.messages import Reasoning
 
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
@@ -17,6 +19,9 @@ _BUDGETS = {
     "max": 64000,
 }
 _THRESHOLDS = ((512, "minimal"), (1024, "low"), (8192, "medium"), (24576, "high"))
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
 def effort_of(reasoning: Reasoning) -> str:
@@ -58,7 +63,7 @@ def from_suffix(text: str) -> Reasoning:
     """What the suffix of a model's name means: an effort, a budget, ``none`` or ``auto``."""
     if text == "auto":
         return Reasoning(mode="auto")
-    if text.lstrip("-").isdecimal():
+    if _NUMBER.fullmatch(text):
         return from_budget(int(text))
     return from_effort("none" if text == "off" else text)
 

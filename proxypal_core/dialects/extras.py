@@ -38,6 +38,13 @@ def refuse_state(request: Request, own: str) -> None:
         )
 
 
+def refuse_several(request: Request) -> None:
+    """Raises ``Refused`` for a request that wants several answers: another dialect gets one."""
+    if (request.sampling.n or 1) > 1:
+        field = "candidateCount" if request.dialect == "gemini" else "n"
+        raise invalid(f"{field}: this provider gives one answer to a request", param=field)
+
+
 def visible(request: Request, own: str) -> list[str]:
     """The fields of dialects other than *own* whose absence shows in the answer."""
     return _given(request, own, _VISIBLE)

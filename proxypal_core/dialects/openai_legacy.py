@@ -1,14 +1,12 @@
 """The Completions API from before chat, as a thin form around Chat Completions."""
 
-from typing import Any
-
 from proxypal_core.hub.failure import invalid
 from proxypal_core.wire import jsonio, sse
 from proxypal_core.wire.jsonio import JsonObject
 
 # What chat has in another form, or not at all; the rest of a body means the same there.
 _ONLY_HERE = frozenset({"prompt", "suffix", "best_of", "echo", "logprobs"})
-_FINISHES = frozenset({"stop", "length", "content_filter"})
+_FINISHES = ("stop", "length", "content_filter")
 
 
 def to_chat(doc: JsonObject) -> JsonObject:
@@ -47,7 +45,7 @@ def from_chat(body: bytes) -> bytes:
         doc = jsonio.load_object(body)
     except jsonio.Malformed:
         return body
-    return jsonio.dumps(_completion(doc, "message")) if "choices" in doc else body
+    return jsonio.dumps(_completion(doc, "message")) if _has_choices(doc) else body
 
 
 def from_chat_event(raw: bytes) -> bytes:
@@ -61,11 +59,15 @@ def from_chat_event(raw: bytes) -> bytes:
         doc = jsonio.load_object(frame.data)
     except jsonio.Malformed:
         return raw
-    if "choices" not in doc:
+    if not _has_choices(doc):
         return raw
     completion = _completion(doc, "delta")
     told = any(choice["text"] or choice["finish_reason"] for choice in completion["choices"])
     return sse.frame(jsonio.dumps(completion)) if told or completion.get("usage") else b""
+
+
+def _has_choices(doc: JsonObject) -> bool:
+    return isinstance(doc.get("choices"), list)
 
 
 def _completion(doc: JsonObject, key: str) -> JsonObject:
@@ -74,7 +76,7 @@ def _completion(doc: JsonObject, key: str) -> JsonObject:
         "object": "text_completion",
         "created": doc.get("created", 0),
         "model": doc.get("model", ""),
-        "choices": [_choice(one, key) for one in doc["choices"] or [] if isinstance(one, dict)],
+        "choices": [_choice(one, key) for one in doc["choices"] if isinstance(one, dict)],
     }
     if "usage" in doc:
         completion["usage"] = doc["usage"]
@@ -82,11 +84,13 @@ def _completion(doc: JsonObject, key: str) -> JsonObject:
 
 
 def _choice(choice: JsonObject, key: str) -> JsonObject:
-    message: Any = choice.get(key) or {}
+    message = choice.get(key)
+    said = message if isinstance(message, dict) else {}
+    texts = (said.get("content"), said.get("refusal"))
     finish = choice.get("finish_reason")
     return {
-        "text": message.get("content") or message.get("refusal") or "",
+        "text": next((text for text in texts if text and isinstance(text, str)), ""),
         "index": choice.get("index", 0),
         "logprobs": None,
-        "finish_reason": finish if finish is None or finish in _FINISHES else "stop",
+        "finish_reason": finish if finish in (None, *_FINISHES) else "stop",
     }

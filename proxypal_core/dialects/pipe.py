@@ -13,6 +13,8 @@ import msgspec
 from proxypal_core.dialects import failures
 from proxypal_core.dialects.base import Dialect, Encoded, Notice, Reply
 from proxypal_core.dialects.carry import Outgoing
+from proxypal_core.dialects.stopping import Stopping
+from proxypal_core.dialects.structured import AsText, Unwrapping
 from proxypal_core.hub.events import (
     Event,
     Finish,
@@ -28,10 +30,11 @@ from proxypal_core.wire import jsonio, sse
 
 
 class Seen(msgspec.Struct):
-    """What an answer has shown so far."""
+    """What an answer has shown so far. ``cut``: it is ended by us, whatever the upstream still says."""
 
     begun: bool = False
     finished: bool = False
+    cut: bool = False
     usage: Usage = Usage()
     failure: Failure | None = None
 
@@ -167,10 +170,9 @@ class Translation:
         carrying: Outgoing,
     ) -> None:
         self.seen = Seen()
-        self._carrying = carrying
+        self._way = _Way(encoded, carrying)
         self._decoder = source.decoder()
         self._encoder = target.encoder(reply)
-        self._names = encoded.names
         self._splitter = sse.Splitter()
 
     def feed(self, data: bytes, /) -> bytes:
@@ -192,13 +194,11 @@ class Translation:
         return b"" if frame is None else self._tell(self._decoder.read(frame))
 
     def _tell(self, events: Iterable[Event]) -> bytes:
-        return b"".join(
-            [
-                self._write(own_name(passed, self._names))
-                for event in events
-                for passed in self._carrying.pass_on(event)
-            ]
+        out = b"".join(
+            [self._write(passed) for event in events for passed in self._way.pass_on(event)]
         )
+        self.seen.cut = self._way.cut
+        return out
 
     def _write(self, event: Event) -> bytes:
         if self.seen.finished or self.seen.failure is not None:
@@ -219,13 +219,35 @@ class Translation:
         return self._encoder.write(event)
 
 
+class _Way:
+    """All that an answer passes between the provider's words and the client's."""
+
+    def __init__(self, encoded: Encoded, carrying: Outgoing) -> None:
+        self._names = encoded.names
+        self._stopping = Stopping(encoded.stops)
+        steps: list[tuple[bool, Callable[[Event], Iterable[Event]]]] = [
+            (bool(encoded.answer_tool), AsText(encoded.answer_tool).pass_on),
+            (encoded.wrapped, Unwrapping().pass_on),
+            (bool(encoded.stops), self._stopping.pass_on),
+            (True, carrying.pass_on),
+        ]
+        self._steps = [step for needed, step in steps if needed]
+
+    @property
+    def cut(self) -> bool:
+        return self._stopping.cut
+
+    def pass_on(self, event: Event) -> list[Event]:
+        events = [event]
+        for step in self._steps:
+            events = [passed for each in events for passed in step(each)]
+        return [own_name(each, self._names) for each in events]
+
+
 def translated(response: Response, encoded: Encoded, carrying: Outgoing) -> Response:
     """A whole answer as ``Translation`` would stream it."""
-    return fold(
-        own_name(passed, encoded.names)
-        for event in unfold(response)
-        for passed in carrying.pass_on(event)
-    )
+    way = _Way(encoded, carrying)
+    return fold(passed for event in unfold(response) for passed in way.pass_on(event))
 
 
 def own_name(event: Event, names: Mapping[str, str]) -> Event:

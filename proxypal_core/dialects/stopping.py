@@ -13,7 +13,7 @@ class Stopping:
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = stops
+        self._stops = tuple(filter(None, stops))
         self._reading = False
         self._held = ""
         self.cut = False
@@ -60,7 +60,7 @@ class Stopping:
 
     def _doubtful(self, text: str) -> int:
         """How many of the last characters may be the beginning of a stop sequence."""
-        most = min(len(text), max(map(len, self._stops)) - 1)
+        most = min(len(text), max(map(len, self._stops), default=1) - 1)
         return next((n for n in range(most, 0, -1) if self._begins(text[-n:])), 0)
 
     def _begins(self, end: str) -> bool:

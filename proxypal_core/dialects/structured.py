@@ -9,19 +9,26 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from proxypal_core.hub.events import Event, Finish, PartDelta, PartEnd, PartStart
-from proxypal_core.hub.messages import FinishReason, Text, ToolCall
+from proxypal_core.hub.messages import FinishReason, Output, Request, Text, ToolCall
 
 _DEFINITIONS = ("$defs", "definitions")
 _SHARED = re.compile(r"#/(?:\$defs|definitions)/")
 
 
-def needs_wrapping(schema: Mapping[str, Any] | None) -> bool:
-    """Whether the root of *schema* is something else than an object."""
-    return bool(schema) and schema is not None and schema.get("type") != "object"
+def rooted(request: Request, own: str) -> tuple[Output, bool]:
+    """The wanted form with an object at the root of its schema, and whether it was wrapped for
+    that. A client of the dialect *own* means what it says.
+    """
+    output = request.output
+    if request.dialect == own or not output.schema or output.schema.get("type") == "object":
+        return output, False
+    return msgspec.structs.replace(output, schema=_wrapped(output.schema)), True
 
 
-def wrapped(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _wrapped(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of an object with what *schema* describes as its ``value``."""
     inner = {key: value for key, value in schema.items() if key not in _DEFINITIONS}
     shared = {key: _moved(schema[key]) for key in _DEFINITIONS if key in schema}
@@ -70,9 +77,9 @@ class AsText:
                 yield event
 
 
-_BEGIN = re.compile(r'\s*\{\s*"value"\s*:\s*')
+_BEGIN = re.compile(r'\s*\{\s*"value"\s*:\s*(?=\S)')
 # What may still become such a beginning.
-_PARTIAL = re.compile(r'\s*(?:\{\s*(?:"(?:v(?:a(?:l(?:u(?:e(?:"\s*)?)?)?)?)?)?)?)?\Z')
+_PARTIAL = re.compile(r'\s*(?:\{\s*(?:"(?:v(?:a(?:l(?:u(?:e(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?\Z')
 
 
 class Unwrapping:

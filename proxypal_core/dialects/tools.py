@@ -122,6 +122,18 @@ def arguments_object(arguments: str) -> dict[str, Any]:
 _STRING_OR_BRACE = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}]', re.DOTALL)
 
 
+def arguments_value(arguments: str) -> Any:
+    """The same, in its own spelling where *arguments* are an object: numbers stay what they are.
+    On one line, as streams need it.
+    """
+    if is_object_text(arguments):
+        return jsonio.verbatim(arguments.translate(_SPACES))
+    return arguments_object(arguments)
+
+
+_SPACES = str.maketrans("\r\n", "  ")
+
+
 def _leading_object(text: str) -> Any:
     depth = 0
     for match in _STRING_OR_BRACE.finditer(text):

@@ -6,7 +6,7 @@ is then cut. Nothing ends cleanly without the provider's own terminal event.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -133,6 +133,8 @@ class Exchange:
                 self._services.silent_on_usage.add(lease.account.provider)
                 answer = await self._send(await self._preparation.prepare(lease), request)
             return answer
+        except jsonio.Malformed as error:
+            return Failure(Kind.INVALID, str(error), param=error.path)
         except Estimated as estimated:
             return await self._estimated(estimated.tokens, request)
         except Refused as refused:
@@ -184,7 +186,7 @@ class Exchange:
         doc = _answer_object(body)
         if self._ask.operation in COUNTS:
             if prepared.encoded is not None:
-                body = self._ask.dialect.count_reply(prepared.speaks.decode_count(doc))
+                body = self._ask.dialect.count_reply(_read(prepared.speaks.decode_count, doc))
             return await self._json(body, request)
         notice = prepared.speaks.notice_whole(doc)
         if notice.failure is not None:
@@ -192,7 +194,7 @@ class Exchange:
         if notice.usage is not None:
             self._record.usage = notice.usage
         if prepared.encoded is not None:
-            response = self._translated(prepared.speaks.decode_response(doc), prepared)
+            response = self._translated(_read(prepared.speaks.decode_response, doc), prepared)
             body = self._ask.dialect.encode_response(response, self._preparation.reply())
         elif prepared.rename:
             for path in prepared.speaks.MODEL_PATHS:
@@ -230,7 +232,7 @@ class Exchange:
         notice = prepared.speaks.notice_whole(doc)
         if notice.failure is not None:
             return notice.failure
-        response = self._translated(prepared.speaks.decode_response(doc), prepared)
+        response = self._translated(_read(prepared.speaks.decode_response, doc), prepared)
         self._preparation.request()
         encoder = self._ask.dialect.encoder(self._preparation.reply())
         self._record.usage = response.usage
@@ -271,7 +273,7 @@ class Exchange:
                 return await self._break_off(out, seen.failure)
             await down.write(self._seen(out, prepared))
             self._complete = seen.finished
-            if not data:
+            if not data or seen.cut:
                 return await down.finish()
 
     async def _read(self, reply: way_out.Reply, seen: Seen) -> bytes:
@@ -403,6 +405,19 @@ def _answer_object(body: bytes) -> jsonio.JsonObject:
         return jsonio.load_object(body)
     except jsonio.Malformed as error:
         raise way_out.Broken(Kind.BAD_REPLY, f"the provider's answer is no JSON: {error}") from None
+
+
+def _read(decode: Callable[[jsonio.JsonObject], T], doc: jsonio.JsonObject) -> T:
+    """What a provider's whole answer says; one that cannot be read is the provider's fault."""
+    try:
+        return decode(doc)
+    except jsonio.Malformed as error:
+        problem = str(error)
+    except Refused as refused:
+        if refused.failure.kind is not Kind.INVALID:
+            raise
+        problem = refused.failure.message
+    raise way_out.Broken(Kind.BAD_REPLY, f"the provider's answer cannot be read: {problem}")
 
 
 def _minds_usage(failure: Failure) -> bool:

@@ -136,7 +136,7 @@ SIGNED = {
 
 
 def outcome(name, dialect):
-    """``carried``, ``mapped``, ``dropped`` or ``refused``; ``lost`` if nobody was told."""
+    """``carried``, ``mapped``, ``enforced``, ``dropped`` or ``refused``; ``lost`` if nobody was told."""
     fields, without = PROBES[name]
     if fields == "signed":
         blob = SIGNED.get(dialect)
@@ -151,6 +151,8 @@ def outcome(name, dialect):
         return "refused"
     if encoded.dropped:
         return "dropped"
+    if encoded.stops:
+        return "enforced"
     if encoded.body == target.encode_request(plain).body:
         return "default" if name in DEFAULTS else "left out" if name in HINTS else "lost"
     back = target.decode_request(jsonio.load_object(encoded.body), model=asked.model, stream=False)
@@ -183,6 +185,7 @@ def render():
         "* **mapped**: it arrives in the nearest form that the target has;",
         "* **dropped**: the target has no place for it; `x-proxypal-dropped` names it, and with",
         "  `strict: true` it is refused instead;",
+        "* **enforced**: the proxy itself sees to it;",
         "* **refused**: a 400 names it, since leaving it out would lie;",
         "* **default**: it is what the target does anyhow;",
         "* **remembered**: kept by the proxy, which puts it back when the conversation comes again;",

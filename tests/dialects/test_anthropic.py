@@ -30,6 +30,7 @@ from proxypal_core.hub.messages import (
     Base64,
     Blob,
     CacheMark,
+    Citation,
     File,
     FileId,
     FinishReason,
@@ -1070,11 +1071,11 @@ def test_several_answers_are_refused():  # case 108
     assert refused.value.failure.param == "n"
 
 
-def test_blank_stops_are_dropped():  # case 106
+def test_blank_stops_are_enforced_here():  # case 106
     body, out = encoded(stop=("END", "\n"))
 
     assert body["stop_sequences"] == ["END"]
-    assert out.dropped == ("stop",)
+    assert (out.stops, out.dropped) == (("\n",), ())
 
 
 def test_a_schema_is_closed_and_told_what_cannot_be_enforced():  # case 111
@@ -1101,8 +1102,8 @@ def test_a_schema_is_closed_and_told_what_cannot_be_enforced():  # case 111
     ("model", "output"),
     [
         (OLD, Output("json_object")),  # case 112
-        ("claude-3-opus-20240229", Output("json_schema", schema={"type": "object"})),
-        (OLD, Output("json_schema", schema={"type": "array", "items": {}})),  # case 116
+        ("kimi-k3", Output("json_schema", schema={"type": "object"})),
+        ("kimi-k3", Output("json_schema", schema={"type": "array", "items": {}})),
     ],
 )
 def test_a_form_that_cannot_be_enforced_is_asked_for_in_words(model, output):
@@ -1368,7 +1369,7 @@ def test_a_servers_own_steps_are_told_whole():
 
     assert answer.parts == (
         Opaque("anthropic", {**call, "input": {"q": "sun"}}),
-        Text("hot", citations=(citation,)),
+        Text("hot", citations=(Citation(url="https://a", dialect="anthropic", raw=citation),)),
     )
     again = anthropic.decoder()
     events = [event for frame in frames(stream(answer)) for event in again.read(frame)]

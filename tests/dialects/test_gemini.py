@@ -884,7 +884,7 @@ def test_thinking_is_turned_off_as_far_as_it_can_be(model, config):
 def test_what_cannot_be_carried_is_named():
     _, encoded = encode(
         model="gemini-2.0-flash",
-        sampling=Sampling(logit_bias={"1": 1}, n=3, logprobs=True, top_logprobs=2),
+        sampling=Sampling(logit_bias={"1": 1}, logprobs=True, top_logprobs=2),
         stop=tuple("abcdef"),
         tools=(Tool("f"), Tool("web_search", native={"type": "web_search"}, dialect="anthropic")),
         parallel_tools=False,
@@ -899,10 +899,8 @@ def test_what_cannot_be_carried_is_named():
 
     assert set(encoded.dropped) == {
         "logit_bias",
-        "n",
         "logprobs",
         "top_logprobs",
-        "stop",
         "tools.googleSearch",
         "parallel_tool_calls",
         "reasoning_effort",
@@ -913,6 +911,20 @@ def test_what_cannot_be_carried_is_named():
         "service_tier",
         "modalities",
     }
+
+
+def test_stops_beyond_what_google_takes_are_enforced_here():  # case 106
+    body, encoded = encode(stop=tuple("abcdefg"))
+
+    assert body["generationConfig"]["stopSequences"] == list("abcde")
+    assert encoded.stops == ("f", "g")
+
+
+def test_several_answers_are_refused():  # case 108
+    with pytest.raises(Refused) as refusal:
+        encode(sampling=Sampling(n=2))
+
+    assert refusal.value.failure.param == "n"
 
 
 def test_nothing_is_named_that_nobody_sent():

@@ -35,6 +35,7 @@ from proxypal_core.hub.messages import (
     Base64,
     Blob,
     CacheMark,
+    Citation,
     File,
     FileId,
     FinishReason,
@@ -912,10 +913,10 @@ def test_media_that_cannot_be_carried_are_refused(part):
 
 
 def test_what_is_left_out_is_named():
-    """Cases 103, 104, 106, 108 and 109."""
+    """Cases 103, 104, 106 and 109."""
     asked = request(
         user("hi"),
-        sampling=Sampling(temperature=0.0, top_k=5, seed=1, n=2, logprobs=True),
+        sampling=Sampling(temperature=0.0, top_k=5, seed=1, logprobs=True),
         stop=("1", "2", "3", "4", "5"),
         metadata={"a": "b"},
         tools=(Tool("web_search", native={"type": "web_search"}, dialect="openai-responses"),),
@@ -926,16 +927,24 @@ def test_what_is_left_out_is_named():
     reasoning = chat.encode_request(msgspec.structs.replace(asked, model="gpt-5.5"))
 
     assert jsonio.loads(plain.body)["stop"] == ["1", "2", "3", "4"]
+    assert (plain.stops, reasoning.stops) == (("5",), asked.stop)
     assert set(plain.dropped) == {
         "top_k",
-        "n",
         "logprobs",
-        "stop",
         "metadata",
         "web_search",
         "safetySettings",
     }
     assert set(reasoning.dropped) == set(plain.dropped) | {"temperature"}
+
+
+def test_several_answers_are_only_for_clients_that_can_read_them():
+    """Case 108."""
+    several = Sampling(n=2)
+
+    with pytest.raises(Refused, match="candidateCount"):
+        chat.encode_request(request(user("hi"), dialect="gemini", sampling=several))
+    assert encoded(request(user("hi"), dialect="openai-chat", sampling=several))["n"] == 2
 
 
 def test_nothing_is_said_to_be_left_out_that_was_not_there():
@@ -965,7 +974,6 @@ def test_state_of_another_provider_is_refused(field):
         ),
         ({"type": "object", "properties": {"a": {}}, "additionalProperties": False}, False),
         ({"type": "object", "properties": {}}, False),
-        ({"type": "array", "items": {"type": "object"}}, False),
     ],
 )
 def test_a_foreign_schema_is_strict_only_if_openai_takes_it(schema, strict):
@@ -1414,9 +1422,10 @@ def test_texts_around_a_call_are_kept_apart_alike_in_streams_and_whole():
 
 def test_citations_come_once_and_say_where():
     """Case 161."""
-    native = {"url_citation": {"url": "u", "title": "t", "start_index": 1, "end_index": 2}}
-    foreign = {"type": "web_search_result_location", "url": "v", "cited_text": "x"}
-    parts = (Text("abc", citations=(native,)), Text("de", citations=(foreign, {"no": "url"})))
+    raw = {"url_citation": {"url": "u", "title": "t", "start_index": 1, "end_index": 2}}
+    native = Citation(url="u", title="t", start=1, end=2, dialect="openai-chat", raw=raw)
+    foreign = Citation(url="v", quote="x")
+    parts = (Text("abc", citations=(native,)), Text("de", citations=(foreign, Citation())))
     response = Response("x", "m", parts)
 
     streamed = accumulated(stream(response, reply())).choices[0].message.annotations
@@ -1430,7 +1439,7 @@ def test_citations_come_once_and_say_where():
     assert spans == [("u", 1, 2), ("v", 3, 5)]
     assert [one.url_citation.url for one in streamed] == ["u", "v"]
     assert fold(
-        events_of(delta(content="abc"), delta(annotations=[native]), delta(finish="stop"))
+        events_of(delta(content="abc"), delta(annotations=[raw]), delta(finish="stop"))
     ).parts == (Text("abc", citations=(native,)),)
 
 

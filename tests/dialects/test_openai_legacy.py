@@ -116,3 +116,12 @@ def test_a_chunk_that_only_names_the_role_is_left_out():
 @pytest.mark.parametrize("body", [b'{"error":{"message":"m"}}', b"<html>", b"[]"])
 def test_an_error_body_goes_through(body):
     assert legacy.from_chat(body) == body
+
+
+def test_choices_that_are_none_are_passed_on_or_told_empty():
+    odd = jsonio.dumps({"choices": 5})
+    hollow = jsonio.dumps({"choices": [{"message": "m", "finish_reason": []}]})
+
+    assert openai_legacy.from_chat(odd) == odd
+    told = jsonio.load_object(openai_legacy.from_chat(hollow))["choices"][0]
+    assert (told["text"], told["finish_reason"]) == ("", "stop")

@@ -31,6 +31,7 @@ from proxypal_core.hub.messages import (
     Base64,
     Blob,
     CacheMark,
+    Citation,
     File,
     FileId,
     FinishReason,
@@ -566,10 +567,18 @@ def test_a_wrong_request_names_the_place(doc, told_place):  # case 194
 
 
 def test_a_foreign_request_is_stateless_and_keeps_reasoning_readable():  # case 91, 180
-    body = told(hub())
+    body = told(hub(model="gpt-5.5"))
 
     assert body["store"] is False
     assert body["include"] == ["reasoning.encrypted_content"]
+
+
+def test_a_model_that_does_not_reason_is_not_asked_to():  # case 96
+    encoded = dialect.encode_request(hub(reasoning=Reasoning("effort", "high", show="full")))
+
+    body = jsonio.loads(encoded.body)
+    assert ("reasoning" in body, body["include"]) == (False, [])
+    assert encoded.dropped == ("reasoning",)
 
 
 def test_a_tiny_limit_is_raised_to_the_least_allowed():  # case 4
@@ -829,8 +838,8 @@ def test_what_has_no_place_is_named():  # case 104, 105, 109, 110
         )
     )
 
+    assert encoded.stops == ("END",)
     assert set(encoded.dropped) == {
-        "stop",
         "top_k",
         "seed",
         "logit_bias",
@@ -874,7 +883,7 @@ def test_several_answers_and_state_elsewhere_are_refused():  # case 108, 132
     ],
 )
 def test_reasoning_is_asked_for(reasoning, sent):
-    assert told(hub(reasoning=reasoning)).get("reasoning") == sent
+    assert told(hub(model="gpt-5.5", reasoning=reasoning)).get("reasoning") == sent
 
 
 def test_a_schema_gets_a_name_and_is_strict_only_where_it_can_be():  # case 113, 114
@@ -1020,13 +1029,9 @@ def test_blobs_of_others_are_not_shown():
 @pytest.mark.parametrize(
     "citation",
     [
-        {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 4},
-        {
-            "type": "url_citation",
-            "url_citation": {"url": "u", "title": "t", "start_index": 0, "end_index": 4},
-        },
-        {"type": "web_search_result_location", "url": "u", "title": "t", "cited_text": "x"},
-        {"web": {"uri": "u", "title": "t"}},
+        Citation(url="u", title="t", start=0, end=4),
+        Citation(url="u", title="t", quote="x"),
+        Citation(url="u", title="t", end=9),
     ],
 )
 def test_citations_become_annotations(citation):  # case 161
@@ -1212,7 +1217,7 @@ def test_items_of_hosted_tools_and_annotations_are_kept():
 
     assert fold(events).parts == (
         Opaque("openai-responses", search),
-        Text("t", citations=(note,)),
+        Text("t", citations=(Citation(url="u", dialect="openai-responses", raw=note),)),
     )
     assert sum(isinstance(event, PartCitation) for event in events) == 1
 

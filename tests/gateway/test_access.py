@@ -113,6 +113,26 @@ def test_a_key_is_found_wherever_clients_put_it(headers, query):  # case 187
     assert key.name == "laptop"
 
 
+@pytest.mark.parametrize(
+    ("dialect", "name"),
+    [("openai-chat", "a"), ("openai-responses", "a"), ("anthropic", "b"), ("gemini", "c")],
+)
+def test_of_two_keys_the_one_in_the_dialects_own_place_counts(dialect, name):  # case 187
+    keys = [access.ClientKey(name, access.digest(f"k-{name}")) for name in "dcba"]
+    shown = {
+        "x-goog-api-key": "k-c",
+        "x-api-key": "k-b",
+        "api-key": "k-d",
+        "Authorization": "Bearer k-a",
+    }
+    ring = access.Keyring(keys, lambda: 0.0)
+
+    key = ring.admit(access.shown_keys(CIMultiDict(shown), {}, dialect))
+
+    assert key is not None
+    assert key.name == name
+
+
 def test_without_keys_loopback_is_open():
     assert access.Keyring([], lambda: 0.0).admit(["anything"]) is None
 

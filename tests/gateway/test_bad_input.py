@@ -1,6 +1,8 @@
 """Bad input gets the right status and a body in the client's own dialect, and nothing is lost."""
 
 import gzip
+import io
+import zlib
 
 import aiohttp
 import pytest
@@ -132,18 +134,32 @@ async def test_a_body_that_is_too_large(dialect, monkeypatch):
 
 
 @every_dialect
-@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
 async def test_compressed_requests_are_read(dialect, encoding):  # case 190
     path, body = question(dialect, "demo", stream=False, text="packed")
-    pack = gzip.compress if encoding == "gzip" else zstd.compress
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstd.compress}[encoding]
     headers = {**JSON, "content-encoding": encoding}
     async with proxy() as p:
-        status, answer, _ = await send(
+        status, answer, answered = await send(
             p, "POST", path, data=pack(jsonio.dumps(body)), headers=headers
         )
 
     assert status == 200
     assert b"packed" in answer
+    assert "content-encoding" not in answered
+
+
+@every_dialect
+async def test_images_of_many_megabytes_are_read(fault_server, dialect):  # case 193
+    path, body = question(dialect, text="x" * 20_000_000, stream=False)
+    async with proxy(upstream(fault_server, dialect)) as p:
+        status, _, _ = await send(
+            p, "POST", path, data=io.BytesIO(jsonio.dumps(body)), headers=JSON
+        )
+
+    [received] = fault_server.requests
+    assert status == 200
+    assert len(received.body) > 20_000_000
 
 
 async def test_a_thread_is_refused_so_that_the_client_sends_everything(fault_server):

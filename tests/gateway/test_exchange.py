@@ -16,6 +16,7 @@ from tests.fault_server import (
     Gzip,
     Html,
     JsonErrorInside,
+    Raw,
     Redirect,
     Refuse,
     Reset,
@@ -456,6 +457,63 @@ async def test_other_endpoints_are_passed_through(fault_server, path):
     assert request.key == "k1"
 
 
+async def test_the_beta_in_the_query_is_no_part_of_the_address(fault_server):  # case 189
+    path, body = question("anthropic", stream=False)
+    async with (
+        proxy(upstream(fault_server, "anthropic")) as p,
+        aiohttp.ClientSession() as session,
+        session.post(f"{p.url}{path}?beta=true", json=body) as answer,
+    ):
+        await answer.read()
+
+    [request] = fault_server.requests
+    assert answer.status == 200
+    assert (request.path, request.query) == ("/v1/messages", "")
+
+
+@pytest.mark.parametrize(("client", "beta"), [("anthropic", "a-1"), ("openai-chat", "")])
+async def test_claude_codes_long_context_is_asked_for_in_a_header(  # case 192
+    fault_server, client, beta
+):
+    config = upstream(fault_server, "anthropic").replace('"m-*"', '"claude-sonnet-4-5"')
+    headers = {"anthropic-beta": beta} if beta else {}
+    async with proxy(config) as p:
+        status, _, body, _ = await ask(p, client, "up/claude-sonnet-4-5[1m]", headers=headers)
+
+    [request] = fault_server.requests
+    asked = request.headers["anthropic-beta"].split(", ")
+    assert status == 200
+    assert request.json["model"] == "claude-sonnet-4-5"
+    assert asked == [*filter(None, [beta]), "context-1m-2025-08-07"]
+    assert b'"up/claude-sonnet-4-5[1m]"' in body
+
+
+@every_dialect
+@pytest.mark.parametrize(
+    ("step", "retry"), [(Status(500), "true"), (Status(529), "true"), (Status(400), None)]
+)
+async def test_a_client_is_told_whether_to_try_again(fault_server, dialect, step, retry):
+    """Case 175; ``false`` is shown where every account rests."""
+    fault_server.always(step)
+    async with proxy(upstream(fault_server, dialect)) as p:
+        _, headers, _, _ = await ask(p, dialect, stream=False)
+
+    assert headers.get("x-should-retry") == retry
+
+
+@every_dialect
+@pytest.mark.parametrize("step", [Answer(), Status(400)])
+async def test_every_answer_has_an_id_where_its_clients_look(fault_server, dialect, step):
+    """Case 177."""
+    fault_server.always(step)
+    other = "gemini" if dialect == "anthropic" else "anthropic"
+    async with proxy(upstream(fault_server, other)) as p:
+        _, headers, _, _ = await ask(p, dialect, stream=False)
+
+    assert headers["x-request-id"]
+    assert headers["request-id"] == headers["x-request-id"]
+
+
 async def test_a_form_is_passed_through_whole(fault_server):
     form = aiohttp.FormData()
     form.add_field("model", "m-1")
@@ -536,3 +594,38 @@ async def test_a_client_that_hangs_up_when_it_has_everything_was_served(fault_se
     record = jsonio.loads(event.split(b"data: ")[1])
     assert (record["outcome"], record["status"]) == ("served", 200)
     assert record["usage"]["output_total"] == 31
+
+
+@pytest.mark.parametrize(
+    ("client", "provider"), [(c, p) for c in DIALECTS for p in DIALECTS if c != p]
+)
+async def test_an_answer_that_cannot_be_read_is_the_providers_fault(fault_server, client, provider):
+    odd = {"choices": [{"message": 5, "finish_reason": "stop"}], "content": [5], "output": [5],
+           "candidates": [{"content": {"parts": [5]}, "finishReason": "STOP"}], "status": "completed",
+           "stop_reason": "end_turn"}  # fmt: skip
+    fault_server.always(Raw(200, {"content-type": "application/json"}, [jsonio.dumps(odd)]))
+    async with proxy(upstream(fault_server, provider, accounts=("k1", "k2"))) as p:
+        status, headers, body, _ = await ask(p, client, stream=False)
+
+    assert status in (502, 503)
+    assert headers["x-proxypal-attempts"] == "2"
+    assert b"error" in body
+
+
+@pytest.mark.parametrize("client", DIALECTS)
+async def test_a_request_that_cannot_be_read_is_the_clients_fault(fault_server, client):
+    provider = "anthropic" if client != "anthropic" else "openai-chat"
+    path, body = question(client, stream=False)
+    for field in ("messages", "input", "contents"):
+        if field in body:
+            body[field] = [7]
+    async with (
+        proxy(upstream(fault_server, provider)) as p,
+        aiohttp.ClientSession() as session,
+        session.post(p.url + path, json=body) as answer,
+    ):
+        error = jsonio.loads(await answer.read())["error"]
+
+    assert answer.status == 400
+    assert "[0]" in error["message"]
+    assert fault_server.requests == []

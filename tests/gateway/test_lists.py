@@ -84,6 +84,22 @@ async def test_anybody_may_ask_whether_it_lives(method, path):  # case 186
     assert method == "HEAD" or doc["status"] == "ok"
 
 
+@pytest.mark.parametrize("path", ["/", "/v1/messages", "/v1/models"])
+async def test_what_a_path_takes_may_be_asked_without_a_key(path):  # case 186
+    config = "client_keys:\n  - {name: laptop, key: a-long-enough-key-for-the-laptop}\n"
+    async with (
+        proxy(config) as p,
+        aiohttp.ClientSession() as session,
+        session.options(p.url + path) as answer,
+    ):
+        allowed = answer.headers["allow"].split(", ")
+        shared = [name for name in answer.headers if name.lower().startswith("access-control")]
+
+    assert answer.status == 204
+    assert allowed in (["GET", "HEAD"], ["POST"], ["GET"])
+    assert shared == []
+
+
 @pytest.mark.parametrize("path", ["/v1/responses", "/openai/v1/responses", "/responses"])
 async def test_a_websocket_is_refused_with_426(path):
     async with proxy() as p, aiohttp.ClientSession() as session:

@@ -97,3 +97,20 @@ def test_separators_are_escaped_and_mean_the_same():
     assert b"\xe2\x80\xa8" not in escaped
     assert b"\xe2\x80\xa9" not in escaped
     assert jsonio.loads(escaped) == jsonio.loads(text)
+
+
+def test_what_could_not_be_written_again_is_not_read():
+    with pytest.raises(jsonio.Malformed):
+        jsonio.loads("[" * 250 + "]" * 250)
+
+    assert jsonio.dumps({"a": jsonio.loads("[" * 190 + "]" * 190)})
+
+
+def test_an_integer_has_64_bits():
+    with pytest.raises(jsonio.Malformed):
+        jsonio.integer(1e308, "max_tokens")
+
+
+def test_a_broken_document_is_not_changed():
+    with pytest.raises(jsonio.Malformed):
+        jsonio.replace_string(b'{}}{"model":"a","model":"b"}', ("model",), "c")

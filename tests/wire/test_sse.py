@@ -69,6 +69,8 @@ def test_a_written_frame_reads_back(text, name):
         (b"\xef\xbb\xbfdata: x\n\n", sse.Frame(b"x")),
         (b"id: 1\nretry: 5\ndata: x\n\n", sse.Frame(b"x")),
         (b"data: a\r\rdata: b", sse.Frame(b"a\nb")),
+        (b"data: a\r\ndata: b\ndata: c\r\r\n", sse.Frame(b"a\nb\nc")),
+        (b"data:\n\n", sse.Frame(b"")),
         (b": comment\n\n", None),
         (b"\n", None),
         (b"", None),

@@ -149,7 +149,7 @@ def _tool_use(block: JsonObject, path: str) -> tuple[Part, ...]:
     return (
         ToolCall(
             need(block, "id", jsonio.filled, path),
-            need(block, "name", jsonio.filled, path),
+            need(block, "name", string, path),
             jsonio.dumps_text(opt(block, "input", obj, path) or {}),
         ),
     )

@@ -26,7 +26,6 @@ from proxypal_core.hub.messages import (
     ToolResult,
     Url,
 )
-from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
 
 ID_LIMIT = 64
@@ -52,9 +51,7 @@ def tool_input(call: ToolCall) -> Any:
     """A call's arguments as the object they must be, in their own spelling where that is one."""
     if call.freeform:
         return {"input": call.arguments}
-    if tools.is_object_text(call.arguments):
-        return jsonio.verbatim(call.arguments)
-    return tools.arguments_object(call.arguments)
+    return tools.arguments_value(call.arguments)
 
 
 def block(part: Part, names: Mapping[str, str]) -> JsonObject:

@@ -1,16 +1,15 @@
 """A request, written for an upstream that speaks Messages."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from proxypal_core.dialects import effort, extras, tools
+from proxypal_core.dialects import effort, extras, structured, tools
 from proxypal_core.dialects.anthropic.content_encode import block, cache_control
 from proxypal_core.dialects.anthropic.history import history, thought_is_missing
 from proxypal_core.dialects.anthropic.schema import closed, input_schema
 from proxypal_core.dialects.anthropic.traits import DEFAULT_LIMIT, Traits, traits
 from proxypal_core.dialects.anthropic.words import NAME
 from proxypal_core.dialects.base import Encoded
-from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import CacheMark, Request, Text, Tool, Turn
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
@@ -42,6 +41,15 @@ class _Thought(NamedTuple):
         return self.config is not None and self.config["type"] != "disabled"
 
 
+class _Form(NamedTuple):
+    """How the model is held to a form: in words, by a format, or by a tool that it has to call."""
+
+    told: str = ""
+    format: JsonObject | None = None
+    tool: Sequence[JsonObject] = ()
+    wrapped: bool = False
+
+
 class _Encoding:
     """One request on its way out, and what had to be dropped on the way."""
 
@@ -65,20 +73,20 @@ class _Encoding:
         body: JsonObject = {"model": request.model, "max_tokens": thought.max_tokens}
         if request.stream:
             body["stream"] = True
-        instructions, output_format = self._output()
+        form = self._form(thought)
         config = {**(self.own.get("output_config") or {})}
         if self.takes.thinking != "adaptive":
             config.pop("effort", None)
         if thought.effort:
             config["effort"] = thought.effort
-        if output_format is not None:
-            config["format"] = output_format
+        if form.format:
+            config["format"] = form.format
         sampling = self._sampling(thought)
         parts = {
-            "system": self._system(instructions),
+            "system": self._system(form.told),
             "messages": [self._message(turn) for turn in self.turns],
-            "tools": [self._tool(tool) for tool in self.tools] or self._stubs(),
-            "tool_choice": self._tool_choice(),
+            "tools": [self._tool(tool) for tool in self.tools] or form.tool or self._stubs(),
+            "tool_choice": _FORCED if form.tool else self._tool_choice(),
             "thinking": thought.config,
             "output_config": config,
             "stop_sequences": self._stop(),
@@ -95,6 +103,9 @@ class _Encoding:
             tuple(self.dropped),
             tools.renamed(self.names),
             {"anthropic-version": self._version(sampling)},
+            stops=tuple(stop for stop in request.stop if not stop.strip()),
+            answer_tool=_ANSWER_TOOL if form.tool else "",
+            wrapped=form.wrapped,
         )
 
     def _drop(self, field: str) -> None:
@@ -116,22 +127,31 @@ class _Encoding:
         blocks += [block(text, self.names) for text in texts if text.text.strip()]
         return blocks
 
-    def _output(self) -> tuple[str, JsonObject | None]:
-        """The wanted form of the answer: in words, or as a format the model is held to."""
-        output = self.request.output
+    def _form(self, thought: _Thought) -> _Form:
+        """The wanted form of the answer."""
+        output, wrapped = structured.rooted(self.request, NAME)
         if output.verbosity:
             self._drop("verbosity")
         if output.kind == "text":
-            return "", None
-        told = "Answer with one JSON object and nothing else: no prose, no code fence."
-        if output.kind == "json_object" or output.schema is None:
-            return told, None
-        ours = self.request.dialect == NAME
-        schema = output.schema if ours else closed(output.schema)
+            return _Form()
+        if output.kind == "json_object" or not output.schema:
+            return _Form(told=_JSON_ONLY.format("object"))
+        schema = output.schema if self.request.dialect == NAME else closed(output.schema)
         if self.takes.schemas and schema is not None:
-            return "", {"type": "json_schema", "schema": schema}
-        told = "Answer with one JSON value and nothing else: no prose, no code fence."
-        return f"{told} It must be valid for this JSON Schema:\n{_text(output.schema)}", None
+            return _Form(format={"type": "json_schema", "schema": schema}, wrapped=wrapped)
+        if self._may_force(thought):
+            return _Form(tool=[_answer_tool(output.schema)], wrapped=wrapped)
+        told = _JSON_ONLY.format("value")
+        schema = self.request.output.schema
+        return _Form(told=f"{told} It must be valid for this JSON Schema:\n{_text(schema)}")
+
+    def _may_force(self, thought: _Thought) -> bool:
+        """Whether the model can be made to call a tool of ours with its answer, which for a client
+        of this dialect would pass untouched.
+        """
+        foreign = self.takes.claude and self.request.dialect != NAME
+        talks = not self.tools and not any(tools.calls(self.turns))
+        return foreign and talks and not thought.on and self.turns[-1].role == "user"
 
     # ── tools ────────────────────────────────────────────────────────────────────────────────
 
@@ -306,10 +326,7 @@ class _Encoding:
         return kept
 
     def _stop(self) -> list[str]:
-        stops = [stop for stop in self.request.stop if stop.strip()]
-        if len(stops) < len(self.request.stop):
-            self._drop("stop")
-        return stops
+        return [stop for stop in self.request.stop if stop.strip()]
 
     def _metadata(self) -> JsonObject:
         user = self.request.end_user
@@ -342,8 +359,7 @@ class _Encoding:
 
     def _drop_the_rest(self) -> None:
         request, sampling = self.request, self.request.sampling
-        if (sampling.n or 1) > 1:
-            raise invalid("n: this model gives one answer to a request", param="n")
+        extras.refuse_several(request)
         for field, given in (
             ("seed", sampling.seed is not None),
             ("presence_penalty", bool(sampling.presence_penalty)),
@@ -385,6 +401,15 @@ class _Encoding:
 
 
 _EFFORTS = {"minimal": "low"}
+_JSON_ONLY = "Answer with one JSON {} and nothing else: no prose, no code fence."
+_ANSWER_TOOL = "json_output"
+_FORCED = {"type": "tool", "name": _ANSWER_TOOL}
+
+
+def _answer_tool(schema: Mapping[str, Any]) -> JsonObject:
+    root, note = input_schema(schema)
+    description = f"Gives the answer. {note}".strip()
+    return {"name": _ANSWER_TOOL, "description": description, "input_schema": root}
 
 
 def _text(value: Any) -> str:

@@ -311,7 +311,7 @@ class _OwnBlock(_Block):
 
 
 def _block(raw: JsonObject, fallback_id: str) -> _Block:
-    match raw.get("type"):
+    match need(raw, "type", string, "content_block"):
         case "text":
             return _TextBlock(raw)
         case "thinking":

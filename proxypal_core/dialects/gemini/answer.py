@@ -107,7 +107,7 @@ def write_part(part: Part) -> JsonObject | None:
 def write_call(call: ToolCall) -> JsonObject:
     text = tools.freeform_arguments(call.arguments) if call.freeform else call.arguments
     return {
-        "functionCall": {"id": call.id, "name": call.name, "args": tools.arguments_object(text)},
+        "functionCall": {"id": call.id, "name": call.name, "args": tools.arguments_value(text)},
         **words.signature(call.blobs),
     }
 

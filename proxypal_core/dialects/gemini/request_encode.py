@@ -30,6 +30,7 @@ from proxypal_core.hub.messages import (
     Tool,
     ToolCall,
     ToolResult,
+    Turn,
     Url,
 )
 from proxypal_core.wire import jsonio
@@ -79,7 +80,7 @@ def encode_request(request: Request, /) -> Encoded:
     names = tools.target_names(tools.flat_names(request))
     to = _Target(_generation(request.model), "pro" in request.model, request.dialect == NAME, names)
     dropped: list[str] = []
-    body: JsonObject = {"contents": _contents(request, to)}
+    body: JsonObject = {"contents": _contents(request, to, dropped)}
     declared = _functions(request, to)
     system, form = _system(request), _output(request, dropped)
     if form and declared and to.generation < 3:
@@ -89,13 +90,18 @@ def encode_request(request: Request, /) -> Encoded:
     if system:
         body["systemInstruction"] = {"parts": [{"text": text} for text in system]}
     body |= _tool_fields(request, to, declared, dropped)
-    config = _limits(request, dropped) | _sampling(request, to, dropped) | form
+    config = _limits(request) | _sampling(request, to, dropped) | form
     config |= _thinking(request, to, dropped)
     _put_extras(request, body, config, dropped)
     if config:
         body["generationConfig"] = config
     body |= _identity(request, dropped)
-    return Encoded(jsonio.dumps(body), tuple(dict.fromkeys(dropped)), names=tools.renamed(to.names))
+    return Encoded(
+        jsonio.dumps(body),
+        tuple(dict.fromkeys(dropped)),
+        names=tools.renamed(to.names),
+        stops=request.stop[_STOP_LIMIT:],
+    )
 
 
 def _generation(model: str) -> float:
@@ -134,10 +140,11 @@ def _system(request: Request) -> list[str]:
     return [block.text for block in turns.instructions(request) if block.text]
 
 
-def _contents(request: Request, to: _Target) -> list[JsonObject]:
+def _contents(request: Request, to: _Target, dropped: list[str]) -> list[JsonObject]:
     called: dict[str, ToolCall] = {}
     contents: list[JsonObject] = []
-    for turn in turns.tidy(turns.continued(request.turns, _CONTINUE)):
+    said = [_sayable(turn, dropped) for turn in request.turns]
+    for turn in turns.tidy(turns.continued(said, _CONTINUE)):
         parts: list[JsonObject] = []
         for part in turn.parts if to.own else _settled(turn.parts):
             if isinstance(part, ToolCall):
@@ -150,6 +157,13 @@ def _contents(request: Request, to: _Target) -> list[JsonObject]:
     if to.generation >= 3:
         _excuse_missing_signatures(contents)
     return contents or [{"role": "user", "parts": [{"text": "."}]}]
+
+
+def _sayable(turn: Turn, dropped: list[str]) -> Turn:
+    """*turn* without the parts that only another dialect understands."""
+    foreign = [p for p in turn.parts if isinstance(p, Opaque) and p.dialect != NAME]
+    dropped += map(extras.name_of, foreign)
+    return Turn(turn.role, tuple(part for part in turn.parts if part not in foreign))
 
 
 def _settled(parts: Sequence[Part]) -> Iterator[Part]:
@@ -223,7 +237,7 @@ def _call(call: ToolCall, to: _Target) -> JsonObject:
         "functionCall": {
             "id": tools.target_id(call.id, limit=_ID_LIMIT),
             "name": to.names[tools.flat_name(call)],
-            "args": tools.arguments_object(arguments),
+            "args": tools.arguments_value(arguments),
         },
         **words.signature(call.blobs),
     }
@@ -348,9 +362,7 @@ def _calling(request: Request, to: _Target) -> JsonObject:
 # ── generationConfig ─────────────────────────────────────────────────────────────────────────
 
 
-def _limits(request: Request, dropped: list[str]) -> JsonObject:
-    if len(request.stop) > _STOP_LIMIT:
-        dropped.append("stop")
+def _limits(request: Request) -> JsonObject:
     return _present(
         maxOutputTokens=request.max_output_tokens,
         stopSequences=list(request.stop[:_STOP_LIMIT]) or None,
@@ -373,9 +385,8 @@ def _sampling(request: Request, to: _Target, dropped: list[str]) -> JsonObject:
         return fields | _present(
             candidateCount=asked.n, responseLogprobs=asked.logprobs, logprobs=asked.top_logprobs
         )
-    # An answer in the hub is one, and without probabilities.
-    if asked.n is not None and asked.n > 1:
-        dropped.append("n")
+    extras.refuse_several(request)
+    # An answer in the hub is without probabilities.
     dropped += [
         name
         for name, value in (("logprobs", asked.logprobs), ("top_logprobs", asked.top_logprobs))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from proxypal_core.dialects import effort, extras, tools, turns
+from proxypal_core.dialects import effort, extras, structured, tools, turns
 from proxypal_core.dialects.base import Encoded
 from proxypal_core.dialects.openai_chat.content_encode import (
     encode_content,
@@ -30,6 +30,7 @@ from proxypal_core.hub.messages import (
     File,
     Image,
     Opaque,
+    Output,
     Part,
     Refusal,
     Request,
@@ -73,9 +74,10 @@ def encode_request(request: Request, /) -> Encoded:
     dropped: list[str] = []
     body: JsonObject = {"model": request.model, "messages": _messages(request, to, dropped)}
     body |= _tool_fields(request, to, dropped)
-    body |= _limits(request, to, dropped)
+    body |= _limits(request, to)
     body |= _sampling(request, to, dropped)
-    body |= _output(request, to, dropped)
+    output, wrapped = structured.rooted(request, NAME)
+    body |= _output(output, to, dropped)
     body |= _effort(request, to, dropped)
     body |= _identity(request, to, dropped)
     body |= _extras(request, dropped)
@@ -84,7 +86,13 @@ def encode_request(request: Request, /) -> Encoded:
         body |= {"stream": True, "stream_options": {**options, "include_usage": True}}
     else:
         body.pop("stream_options", None)
-    return Encoded(jsonio.dumps(body), tuple(dict.fromkeys(dropped)), names=tools.renamed(to.names))
+    return Encoded(
+        jsonio.dumps(body),
+        tuple(dict.fromkeys(dropped)),
+        names=tools.renamed(to.names),
+        stops=request.stop[len(body.get("stop", ())) :],
+        wrapped=wrapped,
+    )
 
 
 def _extras(request: Request, dropped: list[str]) -> JsonObject:
@@ -281,27 +289,24 @@ def _format(grammar: Any) -> Any:
 # ── the rest ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _limits(request: Request, to: _Target, dropped: list[str]) -> JsonObject:
+def _limits(request: Request, to: _Target) -> JsonObject:
     fields: JsonObject = {}
     if request.max_output_tokens is not None:
         word = "max_completion_tokens" if to.reasoning else "max_tokens"
         fields[word] = request.max_output_tokens
-    if request.stop and to.reasoning and not to.own:
-        dropped.append("stop")
-    elif request.stop:
-        fields["stop"] = list(request.stop[:_STOP_LIMIT])
-        if len(request.stop) > _STOP_LIMIT:
-            dropped.append("stop")
-    return fields
+    stop = request.stop if to.own else request.stop[: 0 if to.reasoning else _STOP_LIMIT]
+    return {**fields, "stop": list(stop)} if stop else fields
 
 
 _REFUSED_BY_REASONING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 # No other dialect could tell what these bring, or means the same by them.
-_OWN_ONLY = ("top_k", "logit_bias", "n", "logprobs", "top_logprobs")
+_OWN_ONLY = ("top_k", "logit_bias", "logprobs", "top_logprobs")
 
 
 def _sampling(request: Request, to: _Target, dropped: list[str]) -> JsonObject:
     """A client of another dialect does not know what the model refuses; one of this does."""
+    if not to.own:
+        extras.refuse_several(request)
     fields: JsonObject = {}
     unfit = () if to.own else _OWN_ONLY + (_REFUSED_BY_REASONING if to.reasoning else ())
     for field, value in msgspec.structs.asdict(request.sampling).items():
@@ -314,8 +319,7 @@ def _sampling(request: Request, to: _Target, dropped: list[str]) -> JsonObject:
     return fields
 
 
-def _output(request: Request, to: _Target, dropped: list[str]) -> JsonObject:
-    output = request.output
+def _output(output: Output, to: _Target, dropped: list[str]) -> JsonObject:
     fields: JsonObject = {}
     match output.kind:
         case "json_object":

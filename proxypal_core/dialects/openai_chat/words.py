@@ -83,13 +83,15 @@ def read_usage(value: Any) -> Usage | None:
         return None
     prompt = _details(value, "prompt_tokens_details")
     completion = _details(value, "completion_tokens_details")
+    given, made = (answers.count(value.get(f"{side}_tokens")) for side in ("prompt", "completion"))
     return Usage(
-        input_total=answers.count(value.get("prompt_tokens")),
+        input_total=given,
         # DeepSeek says it at the top level.
         input_cached=answers.count(prompt.get("cached_tokens"))
         or answers.count(value.get("prompt_cache_hit_tokens")),
         input_cache_write=answers.count(prompt.get("cache_write_tokens")),
-        output_total=answers.count(value.get("completion_tokens")),
+        # xAI and Google count the reasoning in the total alone.
+        output_total=max(made, answers.count(value.get("total_tokens")) - given),
         output_reasoning=answers.count(completion.get("reasoning_tokens")),
     )
 

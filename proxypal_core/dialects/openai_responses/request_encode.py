@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from proxypal_core.dialects import effort, extras, tools, turns
+from proxypal_core.dialects import effort, extras, structured, tools, turns
 from proxypal_core.dialects.base import Encoded
 from proxypal_core.dialects.openai_responses.content_encode import write_part
 from proxypal_core.dialects.openai_responses.words import NAME
@@ -11,11 +11,11 @@ from proxypal_core.dialects.openai_words import (
     ORIGIN,
     end_user,
     is_dialect,
+    is_openai,
     is_reasoning,
     is_strict,
     service_tier,
 )
-from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
     Opaque,
     Output,
@@ -56,16 +56,21 @@ def encode_request(request: Request, /) -> Encoded:
     body |= _tool_fields(request, names, dropped)
     if request.max_output_tokens is not None:
         body["max_output_tokens"] = max(_MIN_OUTPUT_TOKENS, request.max_output_tokens)
-    if request.stop:
-        dropped.append("stop")
     if any(turn.name for turn in request.turns):
         dropped.append("name")
     body |= _sampling(request, dropped)
-    body |= _text(request.output)
+    output, wrapped = structured.rooted(request, NAME)
+    body |= _text(output)
     body |= _identity(request, dropped)
     body |= _extras(request, dropped)
     body["stream"] = request.stream
-    return Encoded(jsonio.dumps(body), tuple(dict.fromkeys(dropped)), names=tools.renamed(names))
+    return Encoded(
+        jsonio.dumps(body),
+        tuple(dict.fromkeys(dropped)),
+        names=tools.renamed(names),
+        stops=request.stop,
+        wrapped=wrapped,
+    )
 
 
 def _all_names(request: Request) -> Iterator[str]:
@@ -301,8 +306,7 @@ def _reference(name: str, tool: Tool | None, names: Mapping[str, str]) -> JsonOb
 def _sampling(request: Request, dropped: list[str]) -> JsonObject:
     sampling = request.sampling
     own = request.dialect == NAME
-    if sampling.n is not None and sampling.n > 1:
-        raise invalid("n: this provider gives one answer to a request", param="n")
+    extras.refuse_several(request)
     dropped += [field for field in _UNKNOWN_SAMPLING if getattr(sampling, field) is not None]
     fields: JsonObject = {}
     # A client of another dialect cannot know what a model that reasons refuses.
@@ -369,12 +373,13 @@ def _extras(request: Request, dropped: list[str]) -> JsonObject:
         field: value for field, value in ours.items() if field not in ("namespaces", "reasoning")
     }
     include = own.get("include") or []
-    return {
-        **_reasoning(request, ours.get("reasoning") or {}),
-        "store": False,
-        **own,
-        "include": [*include, *([] if _ENCRYPTED in include else [_ENCRYPTED])],
-    }
+    reasoning = _reasoning(request, ours.get("reasoning") or {})
+    wanted = [] if _ENCRYPTED in include else [_ENCRYPTED]
+    if request.dialect != NAME and is_openai(request.model) and not is_reasoning(request.model):
+        # Those of OpenAI's models that do not reason refuse to be asked about it.
+        dropped += ["reasoning"] if "effort" in reasoning.get("reasoning", {}) else []
+        reasoning, wanted = {}, []
+    return {**reasoning, "store": False, **own, "include": [*include, *wanted]}
 
 
 def _reasoning(request: Request, own: Mapping[str, Any]) -> JsonObject:
