@@ -122,6 +122,6 @@ def test_choices_that_are_none_are_passed_on_or_told_empty():
     odd = jsonio.dumps({"choices": 5})
     hollow = jsonio.dumps({"choices": [{"message": "m", "finish_reason": []}]})
 
-    assert openai_legacy.from_chat(odd) == odd
-    told = jsonio.load_object(openai_legacy.from_chat(hollow))["choices"][0]
+    assert legacy.from_chat(odd) == odd
+    told = jsonio.load_object(legacy.from_chat(hollow))["choices"][0]
     assert (told["text"], told["finish_reason"]) == ("", "stop")

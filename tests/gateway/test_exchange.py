@@ -45,6 +45,11 @@ def spoken(dialect, scenario="text", model="m-1"):
     return b"".join(SPELLINGS[dialect].frames(SCENARIOS[scenario], model))
 
 
+def stalled(server):
+    """Whether the first request has come as far as its stall."""
+    return bool(server.requests) and server.requests[0].stalled
+
+
 # ── same dialect ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -321,9 +326,7 @@ async def test_a_client_that_leaves_ends_the_upstream_request(fault_server, dial
         path, body = question(dialect)
         async with aiohttp.ClientSession() as session:
             asking = asyncio.ensure_future(session.post(p.url + path, json=body))
-            await fault_server.until(
-                lambda: fault_server.requests and fault_server.requests[0].stalled
-            )
+            await fault_server.until(lambda: stalled(fault_server))
             if frames and dialect != "openai-responses":
                 (await asking).close()
             asking.cancel()
@@ -343,6 +346,7 @@ async def test_while_an_account_thinks_the_client_gets_signs_of_life(fault_serve
         async with session.post(p.url + path, json=body) as answer:
             assert answer.status == 200
             beats = await answer.content.read(64)
+            await fault_server.until(lambda: stalled(fault_server))
             fault_server.release()
             rest, whole = await read(answer)
 
@@ -363,6 +367,7 @@ async def test_after_signs_of_life_a_failure_is_told_in_the_stream(fault_server,
         path, body = question(dialect)
         async with session.post(p.url + path, json=body) as answer:
             await answer.content.readany()
+            await fault_server.until(lambda: stalled(fault_server))
             fault_server.release()
             rest, whole = await read(answer)
 
@@ -383,6 +388,7 @@ async def test_after_signs_of_life_another_account_may_still_answer(fault_server
         path, body = question("anthropic")
         async with session.post(p.url + path, json=body) as answer:
             await answer.content.readany()
+            await fault_server.until(lambda: stalled(fault_server))
             fault_server.release()
             rest, whole = await read(answer)
 

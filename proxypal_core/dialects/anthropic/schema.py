@@ -69,6 +69,7 @@ _UNTOLD = (
     "uniqueItems",
     "minProperties",
     "maxProperties",
+    "pattern",
 )
 _NAMED_SCHEMAS = ("properties", "$defs", "definitions")
 _LISTED_SCHEMAS = ("anyOf", "allOf", "oneOf")
