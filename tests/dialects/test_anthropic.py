@@ -1081,7 +1081,10 @@ def test_blank_stops_are_enforced_here():  # case 106
 def test_a_schema_is_closed_and_told_what_cannot_be_enforced():  # case 111
     schema = {
         "type": "object",
-        "properties": {"age": {"type": "integer", "minimum": 0}, "format": {"type": "string"}},
+        "properties": {
+            "age": {"type": "integer", "minimum": 0},
+            "format": {"type": "string", "pattern": "^a"},
+        },
     }
     body = body_of(output=Output("json_schema", schema=schema))
 
@@ -1091,7 +1094,7 @@ def test_a_schema_is_closed_and_told_what_cannot_be_enforced():  # case 111
             "type": "object",
             "properties": {
                 "age": {"type": "integer", "description": "minimum: 0"},
-                "format": {"type": "string"},
+                "format": {"type": "string", "description": "pattern: ^a"},
             },
             "additionalProperties": False,
         },

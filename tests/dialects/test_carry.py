@@ -56,7 +56,7 @@ def through(carrier, client, provider, parts, edit=lambda doc: doc):
     )
     dialect = DIALECTS[client]
     answer = dialect.encode_response(shown, Reply(asked, "r1", 0))
-    seen = dialect.decode_response(jsonio.load_object(answer))
+    seen = dialect.decode_response(edit(jsonio.load_object(answer)))
     history = Request(
         dialect=client,
         model="m",
@@ -82,7 +82,7 @@ foreign = pytest.mark.parametrize(
 
 
 @foreign
-def test_it_comes_back_to_its_maker(client, provider):
+def test_it_comes_back_to_its_maker(client, provider):  # case 86
     back = through(Carrier(KEY), client, provider, ANSWERS[provider])
 
     where = "ToolCall" if provider == "gemini" else "Thinking"
@@ -133,7 +133,7 @@ def test_another_installations_seal_is_dropped(client, provider):
 
 
 @given(st.lists(st.tuples(words, words, words), min_size=1, max_size=3))
-def test_what_is_sealed_is_opened(rows):
+def test_what_is_sealed_is_opened(rows):  # case 87
     carrier = Carrier(KEY)
     items = tuple(Sealed(Blob("gemini", "thought_signature", a), b, c) for a, b, c in rows)
 
@@ -159,7 +159,53 @@ def test_what_is_no_seal_is_left_alone(value):
     assert Carrier(KEY).open(value) is None
 
 
-def test_a_redacted_thought_travels_too():
+@pytest.mark.parametrize("provider", ["anthropic", "openai-responses"])
+def test_geminis_clients_may_forget_their_thoughts(provider):  # case 88
+    def forget(doc):
+        content = doc["candidates"][0]["content"]
+        content["parts"] = [part for part in content["parts"] if not part.get("thought")]
+        return doc
+
+    back = through(Carrier(KEY), "gemini", provider, ANSWERS[provider], forget)
+
+    assert blobs(back) == [("Thinking", MAKERS[provider])]
+    assert [p.text for p in back.turns[1].parts if isinstance(p, Thinking)] == ["Hm, two things."]
+
+
+def test_a_gemini_signature_that_was_spelt_anew_is_the_same():  # case 87
+    value = base64.b64encode(b"\xfb\xff" * 9).decode()
+    signed = Blob("gemini", "thought_signature", value)
+    parts = (ToolCall("call_1", "read", "{}", blobs=(signed,)),)
+
+    def spelt_anew(doc):
+        for part in doc["candidates"][0]["content"]["parts"]:
+            part["thoughtSignature"] = part["thoughtSignature"].translate(str.maketrans("+/", "-_"))
+        return doc
+
+    back = through(Carrier(KEY), "gemini", "gemini", parts, spelt_anew)
+
+    assert blobs(back) == [("ToolCall", signed)]
+
+
+def test_what_was_redacted_is_not_to_be_seen():  # case 81
+    parts = (Thinking("", (REDACTED,)), ToolCall("call_1", "read", "{}"))
+    response = Response("r1", "m", parts, FinishReason.TOOL_CALLS)
+    seen = {}
+    for client in ("openai-responses", "gemini", "openai-chat"):
+        shown = translated(response, Encoded(b""), Carrier(KEY).outgoing(client, "anthropic"))
+        reply = Reply(Request(dialect=client, model="m"), "r1", 0)
+        seen[client] = jsonio.loads(DIALECTS[client].encode_response(shown, reply))
+
+    (thought, _) = seen["openai-responses"]["output"]
+    assert (thought["type"], thought["summary"]) == ("reasoning", [])
+    assert thought["encrypted_content"].startswith(carry.MARK)
+    (call,) = seen["gemini"]["candidates"][0]["content"]["parts"]
+    assert call["thoughtSignature"]
+    message = seen["openai-chat"]["choices"][0]["message"]
+    assert not message.keys() & {"reasoning_content", "thinking_blocks"}
+
+
+def test_a_redacted_thought_travels_too():  # case 81
     for client in ("openai-responses", "gemini", "openai-chat"):
         parts = (Thinking("", (REDACTED,)), ToolCall("call_1", "read", "{}"))
 

@@ -586,3 +586,11 @@ def test_an_empty_form_is_any_object():  # case 111
     body = jsonio.loads(DIALECTS["anthropic"].encode_request(asked).body)
 
     assert "JSON object" in body["system"][0]["text"]
+
+
+def test_a_mark_on_a_message_is_one_on_its_last_block():  # case 127
+    message = {**user([text("a"), text("b")]), "cache_control": {"type": "ephemeral"}}
+
+    (sent,) = carry("openai-chat", "anthropic", chat(message))["messages"]
+
+    assert ["cache_control" in block for block in sent["content"]] == [False, True]

@@ -23,7 +23,7 @@ async def post(p, path, body):
 @pytest.mark.parametrize(
     "fields", [{}, {"stream_options": None}, {"stream_options": {"include_obfuscation": False}}]
 )
-async def test_it_is_asked_for_and_hidden(fault_server, fields):
+async def test_it_is_asked_for_and_hidden(fault_server, fields):  # cases 124, 125
     path, body = unasked(**fields)
     admin = {"Authorization": f"Bearer {ADMIN_KEY}"}
     async with (
@@ -43,7 +43,7 @@ async def test_it_is_asked_for_and_hidden(fault_server, fields):
     assert jsonio.loads(event.split(b"data: ")[1])["usage"]["output_total"] == 31
 
 
-async def test_a_server_that_minds_is_asked_without_and_remembered(fault_server):
+async def test_a_server_that_minds_is_asked_without_and_remembered(fault_server):  # case 125
     refusal = {
         "error": {"message": "Unknown field: stream_options", "type": "invalid_request_error"}
     }
@@ -58,7 +58,7 @@ async def test_a_server_that_minds_is_asked_without_and_remembered(fault_server)
     assert ["stream_options" in r.json for r in fault_server.requests] == [True, False, False]
 
 
-async def test_who_asks_is_told(fault_server):
+async def test_who_asks_is_told(fault_server):  # case 124
     async with proxy(upstream(fault_server, "openai-chat")) as p:
         _, _, received, _ = await ask(p, "openai-chat")
 

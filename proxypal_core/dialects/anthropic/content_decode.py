@@ -47,8 +47,8 @@ def read_block(block: JsonObject, path: str, role: Role) -> tuple[Part, ...]:
     read = _BLOCKS.get(kind)
     if read is not None:
         return read(block, path)
-    # A user's block that nobody here can read holds data the model would answer without.
-    if role == "user" and kind not in _OWN and not kind.endswith("_tool_result"):
+    # A block of the client's that nobody here can read holds what the model would answer without.
+    if role != "assistant" and kind not in _OWN and not kind.endswith("_tool_result"):
         raise invalid(f"{path}: content blocks of type {kind!r} are not supported", param=path)
     return (Opaque(NAME, block),)
 
