@@ -7,6 +7,7 @@ from proxypal_core.hub.failure import Refused, invalid
 from proxypal_core.hub.messages import Base64, Url
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),(.*)", re.DOTALL)
+_MIME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
 # The first bytes of a file, in base64: enough to tell the four kinds every vendor takes.
@@ -55,7 +56,8 @@ def inline(mime: str, data: str) -> Base64:
     """
     standard = _NOT_BASE64.sub("", data.translate(_TO_STANDARD))
     standard += "=" * (-len(standard) % 4)
-    return Base64(mime.strip().lower() or "application/octet-stream", standard)
+    kind = mime.partition(";")[0].strip().lower()
+    return Base64(kind if _MIME.fullmatch(kind) else "application/octet-stream", standard)
 
 
 _TO_STANDARD = str.maketrans("-_", "+/")

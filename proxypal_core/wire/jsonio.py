@@ -32,9 +32,18 @@ def loads(data: bytes | str) -> Any:
         value = orjson.loads(data)
     except (orjson.JSONDecodeError, RecursionError) as error:
         raise Malformed("", f"not valid JSON: {error}") from None
-    if len(data) > 2 * _DEPTH_LIMIT and _is_deep(value):
+    if _may_be_deep(data) and _is_deep(value):
         raise Malformed("", "is nested too deeply")
     return value
+
+
+def _may_be_deep(data: bytes | str) -> bool:
+    """Whether there are brackets enough; counting them costs next to nothing."""
+    if len(data) <= 2 * _DEPTH_LIMIT:
+        return False
+    if isinstance(data, str):
+        return data.count("{") + data.count("[") >= _DEPTH_LIMIT
+    return data.count(b"{") + data.count(b"[") >= _DEPTH_LIMIT
 
 
 def _is_deep(value: Any) -> bool:

@@ -27,7 +27,13 @@ def problems(dialect, body, *, version=""):
     *version* is the value of ``anthropic-version``.
     """
     if dialect == "gemini":
-        kinds = {"contents": list[genai.Content], "systemInstruction": genai.Content}
+        kinds = {
+            "contents": list[genai.Content],
+            "systemInstruction": genai.Content,
+            "tools": list[genai.Tool],
+            "toolConfig": genai.ToolConfig,
+            "generationConfig": genai.GenerationConfig,
+        }
         found = []
         for field, kind in kinds.items():
             if field in body:

@@ -1,0 +1,32 @@
+"""Inline media, as clients write it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxypal_core.dialects import media
+from proxypal_core.hub.messages import Base64
+
+
+@given(st.text(max_size=40), st.binary(max_size=40))
+def test_whatever_a_client_calls_it_its_data_url_reads_back(mime, data):
+    source = media.inline(mime, data.hex())
+
+    assert media.parse_data_url(media.data_url(source)) == source
+
+
+@pytest.mark.parametrize(
+    ("given_type", "mime"),
+    [
+        ("image/png", "image/png"),
+        (" Image/PNG ; charset=x", "image/png"),
+        ("", "application/octet-stream"),
+        ("no type, at all", "application/octet-stream"),
+    ],
+)
+def test_the_media_type_is_one(given_type, mime):
+    assert media.inline(given_type, "AAAA") == Base64(mime, "AAAA")
+
+
+def test_both_alphabets_and_no_padding():
+    assert media.inline("image/png", "-_\n8").data == "+/8="
