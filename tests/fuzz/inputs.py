@@ -126,4 +126,7 @@ def cut(random, data):
 
 
 def as_bytes(document):
-    return json.dumps(document).encode()
+    try:
+        return json.dumps(document).encode()
+    except RecursionError:  # damage upon damage: deeper than Python's own writer goes
+        return b"[" * 5000
