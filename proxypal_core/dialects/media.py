@@ -52,10 +52,15 @@ def attached(data: str, path: str) -> Base64:
 def inline(mime: str, data: str) -> Base64:
     """*data* in the standard alphabet, padded, without white space.
 
-    Clients send URL-safe base64 (the Python SDK of Gemini), line breaks and no padding.
+    Clients send URL-safe base64 (the Python SDK of Gemini), line breaks and no padding. Data that
+    was cut off keeps its whole bytes, since vendors refuse what is not canonical.
     """
     standard = _NOT_BASE64.sub("", data.translate(_TO_STANDARD))
-    standard += "=" * (-len(standard) % 4)
+    stray = len(standard) % 4
+    if stray:
+        whole, rest = standard[:-stray], standard[-stray:]
+        spelled = base64.b64decode(f"{rest}==") if stray > 1 else b""
+        standard = whole + base64.b64encode(spelled).decode()
     kind = mime.partition(";")[0].strip().lower()
     return Base64(kind if _MIME.fullmatch(kind) else "application/octet-stream", standard)
 

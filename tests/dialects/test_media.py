@@ -1,5 +1,7 @@
 """Inline media, as clients write it."""
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +28,19 @@ def test_whatever_a_client_calls_it_its_data_url_reads_back(mime, data):
 )
 def test_the_media_type_is_one(given_type, mime):
     assert media.inline(given_type, "AAAA") == Base64(mime, "AAAA")
+
+
+@given(st.text("AZaz09+/-_= \n", max_size=40))
+def test_the_data_is_canonical(data):
+    source = media.inline("image/png", data)
+
+    assert base64.b64encode(base64.b64decode(source.data, validate=True)).decode() == source.data
+
+
+@given(st.binary(max_size=40))
+def test_no_byte_is_lost(data):
+    for spelled in (base64.b64encode(data), base64.urlsafe_b64encode(data).rstrip(b"=")):
+        assert base64.b64decode(media.inline("image/png", spelled.decode()).data) == data
 
 
 def test_both_alphabets_and_no_padding():
