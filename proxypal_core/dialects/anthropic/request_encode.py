@@ -349,9 +349,10 @@ class _Encoding:
     def _own_fields(self, thought: _Thought) -> JsonObject:
         fields = {f: value for f, value in self.own.items() if f not in _PARTLY_OURS}
         management = fields.get("context_management")
-        if isinstance(management, dict) and not thought.on:
+        asked = management.get("edits") if isinstance(management, dict) else None
+        if isinstance(asked, list) and not thought.on:
             # Without thinking, an edit that clears thoughts is an error.
-            edits = [e for e in management.get("edits") or () if not _clears_thoughts(e)]
+            edits = [edit for edit in asked if not _clears_thoughts(edit)]
             fields["context_management"] = {**management, "edits": edits}
             if not edits:
                 del fields["context_management"]
