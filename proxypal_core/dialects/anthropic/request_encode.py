@@ -349,8 +349,8 @@ class _Encoding:
     def _own_fields(self, thought: _Thought) -> JsonObject:
         fields = {f: value for f, value in self.own.items() if f not in _PARTLY_OURS}
         management = fields.get("context_management")
-        asked = management.get("edits") if isinstance(management, dict) else None
-        if isinstance(asked, list) and not thought.on:
+        asked = management.get("edits") if isinstance(management, Mapping) else None
+        if isinstance(management, Mapping) and isinstance(asked, list) and not thought.on:
             # Without thinking, an edit that clears thoughts is an error.
             edits = [edit for edit in asked if not _clears_thoughts(edit)]
             fields["context_management"] = {**management, "edits": edits}
