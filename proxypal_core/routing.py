@@ -13,6 +13,7 @@ from difflib import get_close_matches
 import msgspec
 
 from proxypal_core.accounts.account import Account, matches
+from proxypal_core.accounts.pool import Target
 from proxypal_core.dialects.effort import EFFORTS
 from proxypal_core.hub.messages import ModelInfo, Record
 from proxypal_core.providers.provider import Provider
@@ -38,18 +39,6 @@ class ModelName(Record, frozen=True):
         if not thinking:
             model, thinking = _without_thinking(model)
         return cls(model, profile, thinking)
-
-
-class Target(Record, frozen=True):
-    """A provider's model; ``profile`` pins one account, ``thinking`` replaces what the body asks,
-    ``long_context`` is wanted by the ``[1m]`` that Claude Code puts behind a name.
-    """
-
-    provider: str
-    model: str
-    profile: str = ""
-    thinking: str = ""
-    long_context: bool = False
 
 
 class RouteBook(msgspec.Struct, frozen=True):

@@ -14,9 +14,10 @@ from proxypal_core.accounts.verdict import VERDICTS, Ladders, rest_seconds
 from proxypal_core.hub.failure import Failure
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """A provider's model to try, at one account if ``profile`` names it; ``thinking`` is what the
-    model's name says of it (``high``, ``8192``, ``none``), and so is ``long_context``.
+class Target(msgspec.Struct, frozen=True):
+    """A provider's model to try. ``profile`` pins one account; ``thinking`` (``high``, ``8192``,
+    ``none``) replaces what the body asks; ``long_context`` is wanted by the ``[1m]`` that Claude
+    Code puts behind a name.
     """
 
     provider: str
@@ -105,19 +106,19 @@ class Pool:
     def accounts(self) -> Sequence[Account]:
         return [candidate.account for candidate in self._candidates.values()]
 
-    def lease(self, wishes: Sequence[Wish], *, tried: Collection[Lease] = ()) -> Lease:
-        """An account for the first of *wishes* that has one ready and not in *tried*.
+    def lease(self, targets: Sequence[Target], *, tried: Collection[Lease] = ()) -> Lease:
+        """An account for the first of *targets* that has one ready and not in *tried*.
 
         Raises:
             NoneReady: with what every account that would do is waiting for.
         """
         now = self._clock()
         resting: list[Resting] = []
-        for wish in wishes:
+        for target in targets:
             ready = []
-            for candidate in self._serving(wish):
-                lease = _lease(candidate, wish)
-                health = self._worst(candidate, wish.model)
+            for candidate in self._serving(target):
+                lease = _lease(candidate, target)
+                health = self._worst(candidate, target.model)
                 if health.rests_until > now:
                     resting.append(Resting(candidate.account.id, health.reason, health.rests_until))
                 elif lease not in tried and not _full(candidate):
@@ -127,7 +128,7 @@ class Pool:
                 chosen = self._select([c for c in ready if c.account.priority == top])
                 chosen.used = next(self._turns)
                 chosen.in_flight += 1
-                return _lease(chosen, wish)
+                return _lease(chosen, target)
         raise NoneReady(resting)
 
     def settle(self, lease: Lease, failure: Failure | None) -> None:
@@ -173,13 +174,13 @@ class Pool:
             if health.rests_until > now
         ]
 
-    def _serving(self, wish: Wish) -> list[Candidate]:
+    def _serving(self, target: Target) -> list[Candidate]:
         return [
             candidate
             for candidate in self._candidates.values()
-            if candidate.account.provider == wish.provider
-            and (not wish.profile or candidate.account.id == wish.profile)
-            and candidate.account.serves(wish.model)
+            if candidate.account.provider == target.provider
+            and (not target.profile or candidate.account.id == target.profile)
+            and candidate.account.serves(target.model)
         ]
 
     def _worst(self, candidate: Candidate, model: str) -> Health:
@@ -194,5 +195,5 @@ def _full(candidate: Candidate) -> bool:
     return 0 < limit <= candidate.in_flight
 
 
-def _lease(candidate: Candidate, wish: Wish) -> Lease:
-    return Lease(candidate.account, wish.model, wish.thinking, wish.long_context)
+def _lease(candidate: Candidate, target: Target) -> Lease:
+    return Lease(candidate.account, target.model, target.thinking, target.long_context)

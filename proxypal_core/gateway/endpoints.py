@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from proxypal_core import routing
-from proxypal_core.accounts.pool import Wish
+from proxypal_core.accounts.pool import Target
 from proxypal_core.dialects import DIALECTS, openai_legacy
 from proxypal_core.dialects.base import Dialect
 from proxypal_core.gateway import access, surface
@@ -228,7 +228,7 @@ class Gateway:
             operation=match.route.upstream,
             model=model,
             stream=stream,
-            wishes=self._wishes(model, match, dialect),
+            targets=self._targets(model, match, dialect),
             doc=doc,
             body=body,
             headers=tuple(request.headers.items()),
@@ -239,7 +239,7 @@ class Gateway:
             reshape=reshape,
         )
 
-    def _wishes(self, model: str, match: Match, dialect: Dialect) -> Sequence[Wish]:
+    def _targets(self, model: str, match: Match, dialect: Dialect) -> Sequence[Target]:
         """The targets of *model*; for a request that names none, whoever speaks the dialect."""
         front = self._front
         if not model and match.route.operation is Operation.PASS:
@@ -249,14 +249,13 @@ class Gateway:
                 if dialect.NAME in front.services.providers[account.provider].endpoints
             ]
             speakers.sort(key=lambda name: name != match.prefix)
-            return [Wish(name, "") for name in dict.fromkeys(speakers)]
+            return [Target(name, "") for name in dict.fromkeys(speakers)]
         if not model:
             raise Refused(Failure(Kind.INVALID, "model: is required", param="model"))
         try:
-            targets = routing.resolve(model, book=front.book, prefer=match.prefix)
+            return routing.resolve(model, book=front.book, prefer=match.prefix)
         except routing.UnknownModel as unknown:
             raise Refused(Failure(Kind.MODEL, str(unknown), code="model_not_found")) from None
-        return [Wish(t.provider, t.model, t.profile, t.thinking, t.long_context) for t in targets]
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────
 

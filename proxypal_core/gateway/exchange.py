@@ -87,7 +87,7 @@ class Exchange:
         last: Failure | None = None
         while len(tried) < self._services.attempts:
             try:
-                lease = self._services.pool.lease(self._ask.wishes, tried=tried)
+                lease = self._services.pool.lease(self._ask.targets, tried=tried)
             except NoneReady as none:
                 raise Refused(self._nobody(none, last)) from None
             tried.append(lease)
@@ -225,7 +225,7 @@ class Exchange:
     async def _whole_as_stream(
         self, prepared: Prepared, reply: way_out.Reply
     ) -> web.StreamResponse | Failure:
-        """A provider that answers a wish for a stream with JSON: an error inside a 200, or the
+        """A provider that answers a target for a stream with JSON: an error inside a 200, or the
         whole answer at once.
         """
         doc = _answer_object(await self._read_all(reply, ANSWER_LIMIT))

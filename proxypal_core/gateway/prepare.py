@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from proxypal_core.accounts.account import Account
-from proxypal_core.accounts.pool import Lease, Pool, Wish
+from proxypal_core.accounts.pool import Lease, Pool, Target
 from proxypal_core.dialects import DIALECTS, carry, effort
 from proxypal_core.dialects.base import Dialect, Encoded, Reply
 from proxypal_core.dialects.carry import Carrier
@@ -73,7 +73,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation
     model: str
     stream: bool
-    wishes: Sequence[Wish]
+    targets: Sequence[Target]
     doc: jsonio.JsonObject
     body: bytes
     headers: Sequence[tuple[str, str]]

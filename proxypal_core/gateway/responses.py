@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from proxypal_core.accounts.pool import Wish
+from proxypal_core.accounts.pool import Target
 from proxypal_core.gateway.prepare import Ask, Services
 from proxypal_core.gateway.surface import RESPONSES
 from proxypal_core.hub.failure import Failure, Kind, Refused, invalid
@@ -73,29 +73,29 @@ class Conversations:
         previous = opt(ask.doc, "previous_response_id", string) or ""
         ask, continued = await self._continued(ask, client, previous)
         if ask.operation == "compact":
-            keepers = self._keepers(ask.wishes)
-            return msgspec.structs.replace(ask, wishes=keepers) if keepers else _summary_of(ask)
+            keepers = self._keepers(ask.targets)
+            return msgspec.structs.replace(ask, targets=keepers) if keepers else _summary_of(ask)
         if ask.operation == "input_tokens":
             return ask
         return self._watched(ask, client, previous if continued else "")
 
     # ── who is asked ─────────────────────────────────────────────────────────────────────────
 
-    def _keepers(self, wishes: Iterable[Wish]) -> Sequence[Wish]:
-        """Those of *wishes* whose provider keeps its answers."""
-        return [wish for wish in wishes if self._keeps(wish.provider)]
+    def _keepers(self, targets: Iterable[Target]) -> Sequence[Target]:
+        """Those of *targets* whose provider keeps its answers."""
+        return [target for target in targets if self._keeps(target.provider)]
 
     def _keeps(self, name: str) -> bool:
         provider = self._services.providers[name]
         return RESPONSES in provider.endpoints and not provider.stateless
 
-    def _pinned(self, wishes: Iterable[Wish], account: str) -> Sequence[Wish]:
-        """Those of *wishes* that *account* can fulfil, of it alone."""
+    def _pinned(self, targets: Iterable[Target], account: str) -> Sequence[Target]:
+        """Those of *targets* that *account* can fulfil, of it alone."""
         provider = self._provider_of(account)
         return [
-            msgspec.structs.replace(wish, profile=account)
-            for wish in wishes
-            if wish.provider == provider and wish.profile in ("", account)
+            msgspec.structs.replace(target, profile=account)
+            for target in targets
+            if target.provider == provider and target.profile in ("", account)
         ]
 
     def _provider_of(self, account: str) -> str:
@@ -122,12 +122,12 @@ class Conversations:
     def _narrowed(self, ask: Ask, kept: Kept | None, otherwise: Refused) -> Ask:
         """*ask* for the account that *kept* is at; when that is unknown, for whoever may know."""
         if kept is None:
-            wishes = self._keepers(ask.wishes)
+            targets = self._keepers(ask.targets)
         else:
-            wishes = self._pinned(ask.wishes, kept.account)
-        if not wishes:
+            targets = self._pinned(ask.targets, kept.account)
+        if not targets:
             raise otherwise
-        return msgspec.structs.replace(ask, wishes=wishes)
+        return msgspec.structs.replace(ask, targets=targets)
 
     async def _about_one(self, ask: Ask, client: str) -> Ask:
         name, _ = _named(ask)

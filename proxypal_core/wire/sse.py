@@ -35,11 +35,6 @@ class Splitter:
         self._scanned = 0
         self._limit = limit
 
-    @property
-    def pending(self) -> int:
-        """How many bytes of an unfinished event are held."""
-        return len(self._held)
-
     def feed(self, data: bytes) -> list[bytes]:
         """The events that *data* completes.
 

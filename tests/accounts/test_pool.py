@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core.accounts.account import Account, Secret, masked
-from proxypal_core.accounts.pool import SELECTORS, NoneReady, Pool, Wish
+from proxypal_core.accounts.pool import SELECTORS, NoneReady, Pool, Target
 from proxypal_core.accounts.verdict import VERDICTS, Ladders, rest_seconds
 from proxypal_core.hub.failure import Failure, Kind
 
@@ -26,7 +26,7 @@ def pool_of(*names, clock=None, **options):
 
 
 def take(pool, *models, **options):
-    return pool.lease([Wish("p", model) for model in models or ("m",)], **options)
+    return pool.lease([Target("p", model) for model in models or ("m",)], **options)
 
 
 def test_accounts_take_turns():
@@ -121,11 +121,11 @@ def test_failures_far_apart_do_not_add_up():
 def test_the_next_target_is_asked_when_the_first_has_nobody():
     accounts = [Account(id="p:a", provider="p"), Account(id="q:a", provider="q")]
     pool = Pool(accounts, clock=Clock())
-    wishes = [Wish("p", "m"), Wish("q", "n")]
-    first = pool.lease(wishes)
+    targets = [Target("p", "m"), Target("q", "n")]
+    first = pool.lease(targets)
     pool.settle(first, LIMITED)
 
-    second = pool.lease(wishes)
+    second = pool.lease(targets)
 
     assert (second.account.id, second.model) == ("q:a", "n")
 
@@ -149,7 +149,7 @@ def test_priority_goes_before_turns_and_a_pin_before_all():
     pool = Pool(accounts, clock=Clock())
 
     assert [take(pool).account.id for _ in range(2)] == ["p:first"] * 2
-    assert pool.lease([Wish("p", "m", profile="p:spare")]).account.id == "p:spare"
+    assert pool.lease([Target("p", "m", profile="p:spare")]).account.id == "p:spare"
 
 
 def test_a_full_account_waits_until_a_lease_comes_back():
