@@ -1,58 +1,19 @@
-"""What an upstream's error answer means, as far as all dialects agree: body before status."""
+"""What an upstream's error answer says: its kind, its message, and until when."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
+from proxypal_core.dialects import failure_kinds
 from proxypal_core.hub.failure import Failure, Kind
-from proxypal_core.wire import jsonio
+from proxypal_core.wire import jsonio, times
+from proxypal_core.wire.jsonio import JsonObject
 
-_BY_STATUS = {
-    400: Kind.INVALID,
-    401: Kind.AUTH,
-    402: Kind.BILLING,
-    403: Kind.FORBIDDEN,
-    404: Kind.MODEL,
-    408: Kind.TIMEOUT,
-    409: Kind.CONFLICT,
-    413: Kind.TOO_LARGE,
-    422: Kind.INVALID,
-    429: Kind.RATE_LIMIT,
-    503: Kind.OVERLOADED,
-    504: Kind.TIMEOUT,
-    529: Kind.OVERLOADED,
-}
-
-# Phrases that decide against the status, in this order. Sources: the vendors' own messages, as
-# clients match them (Claude Code, Codex, OpenClaw).
-_PHRASES = (
-    (
-        re.compile(
-            r"prompt is too long|context_length_exceeded|maximum context length"
-            r"|exceed context limit|input token count .*exceeds the maximum",
-            re.IGNORECASE,
-        ),
-        Kind.CONTEXT,
-    ),
-    (
-        re.compile(
-            r"insufficient_quota|credit balance is too low|billing_error|payment required"
-            r"|insufficient (?:credits|balance|funds)|requires more credits",
-            re.IGNORECASE,
-        ),
-        Kind.BILLING,
-    ),
-    (re.compile(r"API_KEY_INVALID|invalid_api_key|api key not valid", re.IGNORECASE), Kind.AUTH),
-    (re.compile(r"overloaded_error", re.IGNORECASE), Kind.OVERLOADED),
-)
-_RETRY_TEXT = re.compile(
-    r"(?:try again|retry) in (?:(?P<h>\d{1,9})h)?(?:(?P<m>\d{1,9})m(?!s))?"
-    r"(?:(?P<s>\d{1,9}(?:\.\d*)?) ?s(?:ec)?)?(?:(?P<ms>\d{1,9}(?:\.\d*)?) ?ms)?",
-    re.IGNORECASE,
-)
 _MESSAGE_LIMIT = 2048
+# Somebody else's text, quoted in an error, must not decide what the error means. What is longer
+# than any vendor's own sentence quotes something, too.
+_LONGEST_PROSE = 1000
+_QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
 
 TRUNCATED = Failure(Kind.TRUNCATED, "the provider's answer ended before it was complete")
 
@@ -64,51 +25,37 @@ def broken_event(error: jsonio.Malformed) -> Failure:
 # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
 
-def kind_of(status: int, text: str) -> Kind:
-    """What an answer of *status* whose body is *text* means."""
-    for phrase, kind in _PHRASES:
-        if phrase.search(text):
-            return kind
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    return Kind.INVALID if 400 <= status < 500 else Kind.SERVER
-
-
-def retry_in_text(text: str) -> float | None:
-    """The seconds of a "try again in 6m0s" (OpenAI) or "retry in 34.07s" (Gemini)."""
-    match = _RETRY_TEXT.search(text)
-    if match is None or not any(match.groups()):
-        return None
-    hours, minutes, seconds, millis = (float(match[unit] or 0) for unit in ("h", "m", "s", "ms"))
-    return hours * 3600 + minutes * 60 + seconds + millis / 1000
-
-
 def read_error(status: int, body: bytes) -> tuple[Failure, Mapping[str, Any]]:
     """The failure in an error body of any vendor, and its error object for what only one knows.
 
     Takes ``{"error": {…}}``, an array of that (Gemini), ``{"error": "…"}``, ``{"detail": "…"}``,
-    ``{"message": "…"}``, HTML and nothing at all.
+    ``{"message": "…"}``, HTML and nothing at all. A *status* below 400 means that none was told.
     """
-    text = body[:65536].decode("utf-8", "replace")
     error = _error_object(body)
-    message = error.get("message")
-    if not isinstance(message, str) or not message:
-        message = _plain_text(text) or f"the provider answered {status} without a message"
-    kind = kind_of(status, f"{error.get('type')} {error.get('code')} {message} {text[:4096]}")
-    code = error.get("code")
-    param = error.get("param")
-    return (
-        Failure(
-            kind,
-            message[:_MESSAGE_LIMIT],
-            status=status,
-            retry_after=retry_in_text(message),
-            code=code if isinstance(code, str) else "",
-            param=param if isinstance(param, str) else "",
-            details=error.get("details"),
-        ),
-        error,
+    plain = _plain_text(body[:65536].decode("utf-8", "replace"))
+    told = error.get("message")
+    message = told if isinstance(told, str) and told else ""
+    kind, scope = failure_kinds.meaning(
+        status,
+        [*_words(error)],
+        "\n".join((_own_words(message) if message else plain, *_asides(error))),
+        page=not error and body.lstrip()[:1] == b"<",
     )
+    message = message or plain or f"the provider answered {status} without a message"
+    retry_after, resets_at = _wait(error, message) if kind in _WAITING else (None, None)
+    param = error.get("param")
+    failure = Failure(
+        kind,
+        message[:_MESSAGE_LIMIT],
+        status=status,
+        retry_after=retry_after,
+        resets_at=resets_at,
+        scope=scope,
+        code=_code(error),
+        param=param if isinstance(param, str) else "",
+        details=error.get("details"),
+    )
+    return failure, error
 
 
 def _error_object(body: bytes) -> Mapping[str, Any]:
@@ -122,16 +69,62 @@ def _error_object(body: bytes) -> Mapping[str, Any]:
         return {}
     error = value.get("error", value)
     if isinstance(error, str):
-        return {"message": error}
-    if isinstance(error, dict):
-        if "message" in error or "detail" not in error:
-            return error
-        detail = error["detail"]
-        return {
-            **error,
-            "message": detail if isinstance(detail, str) else jsonio.dumps_text(detail),
-        }
-    return {}
+        return {"code": value.get("code"), "message": error}
+    if not isinstance(error, dict):
+        return {}
+    detail = error.get("detail")
+    if "message" in error or detail is None:
+        return error
+    # FastAPI's servers say it in words; the ChatGPT backend has an object there, with a code.
+    inner = detail if isinstance(detail, dict) else {}
+    message = detail if isinstance(detail, str) else jsonio.dumps_text(detail)
+    return {**error, "message": message, **inner}
+
+
+def _words(error: Mapping[str, Any]) -> Iterator[str]:
+    """What is written for programs, the most telling first."""
+    for detail in google_details(error.get("details")):
+        if isinstance(detail.get("reason"), str):
+            yield detail["reason"]
+    for key in ("code", "type", "status"):
+        value = error.get(key)
+        if isinstance(value, (str, int)):
+            yield str(value)
+
+
+def _code(error: Mapping[str, Any]) -> str:
+    """The code, or for want of one the type, if it tells anything."""
+    words = (error.get("code"), error.get("type"))
+    return next(
+        (word for word in words if isinstance(word, str) and not failure_kinds.is_vague(word)), ""
+    )
+
+
+def _own_words(message: str) -> str:
+    return _QUOTED.sub("", message).strip() if len(message) <= _LONGEST_PROSE else ""
+
+
+def _asides(error: Mapping[str, Any]) -> Iterator[str]:
+    """What is said beside the message: Google's quota, the words of whom OpenRouter asked."""
+    for detail in google_details(error.get("details")):
+        violations = detail.get("violations")
+        for violation in violations if isinstance(violations, list) else ():
+            if isinstance(violation, dict):
+                yield str(violation.get("quotaId", ""))
+    raw = _object(error.get("metadata")).get("raw")
+    if isinstance(raw, str):
+        yield _own_words(raw)
+
+
+def google_details(value: Any) -> list[JsonObject]:
+    """Google's typed details in *value*; other vendors keep other things there."""
+    if not isinstance(value, list):
+        return []
+    return [one for one in value if isinstance(one, dict)]
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _plain_text(text: str) -> str:
@@ -143,23 +136,83 @@ def _plain_text(text: str) -> str:
 _TAGS = re.compile(r"<(script|style).*?(?:</\1>|\Z)|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 
 
-_BY_PHRASE = frozenset({Kind.CONTEXT, Kind.BILLING})
+# ── until when ───────────────────────────────────────────────────────────────────────────────
+
+_WAITING = frozenset({Kind.RATE_LIMIT, Kind.BILLING, Kind.OVERLOADED, Kind.SERVER, Kind.TIMEOUT})
+
+# Fields that hold a length or a point of time: the ChatGPT backend's, Google's, and the header that
+# OpenRouter repeats in the body.
+_WAITS = frozenset(
+    {
+        "quotaresetdelay",
+        "quotaresettimestamp",
+        "reset_at",
+        "resets_at",
+        "resets_in_seconds",
+        "retry_after",
+        "retry_after_seconds",
+        "retrydelay",
+        "x-ratelimit-reset",
+    }
+)
+_LEAST_MOMENT = 1e9
+
+# OpenAI "try again in 6m0s", Azure "retry after 26 seconds", Gemini "retry in 34.07s" and "reset
+# after 161h39m41s", Moonshot "try again after 1 seconds", GitHub "wait 5631 seconds".
+_IN_TEXT = re.compile(
+    r"\b(?:again|retry|retrying|resets?|wait|available)(?: in| after| for)?:? "
+    rf"(?:about |another |approximately )?({times.DURATION})",
+    re.IGNORECASE,
+)
+# Anthropic "regain access on 2026-12-01 at 00:00 UTC", MiniMax "resets at 2026-05-15T15:00:00Z",
+# Z.ai "will reset at 2026-09-12 00:35:41", Zhipu "将在 2026-08-25 07:41:44 重置".
+_AT_TEXT = re.compile(
+    rf"(?:\bresets?|\baccess|\bagain|\buntil|\bavailable|将)(?: at| on| after|在)? ?({times.MOMENT})",
+    re.IGNORECASE,
+)
+# Claude's subscriptions: "usage limit reached|1762952400".
+_AFTER_BAR = re.compile(r"limit reached\|(\d{10})\b", re.IGNORECASE)
 
 
-def named(
-    failure: Failure, words: Iterable[Any], kinds: Mapping[str, Kind], vague: Mapping[str, Kind]
-) -> Failure:
-    """*failure* of the kind that *words*, its code or type, tell.
+def retry_in_text(text: str) -> float | None:
+    """The seconds of a "try again in 6m0s", in any vendor's words."""
+    found = _IN_TEXT.search(text)
+    return times.seconds(found[1]) if found else None
 
-    What the message told goes before *kinds*; *vague* words speak only where nothing else does.
-    """
-    if failure.kind in _BY_PHRASE:
-        return failure
-    known = [word for word in words if isinstance(word, str)]
-    told = [kinds[word] for word in known if word in kinds]
-    if failure.status < 400 and failure.kind is Kind.SERVER:
-        told += [vague[word] for word in known if word in vague]
-    return msgspec.structs.replace(failure, kind=told[0]) if told else failure
+
+def _reset_in_text(text: str) -> float | None:
+    after_bar = _AFTER_BAR.search(text)
+    if after_bar:
+        return float(after_bar[1])
+    found = _AT_TEXT.search(text)
+    return times.moment(found[1]) if found else None
+
+
+def _wait(error: Mapping[str, Any], message: str) -> tuple[float | None, float | None]:
+    """The seconds to wait, and the Unix time to wait for, that *error* states."""
+    stated = [
+        read
+        for fields in _wait_fields(error)
+        for name, value in fields.items()
+        if name.lower() in _WAITS and (read := times.until(value, 0.0)) is not None and read >= 0
+    ]
+    lengths = [read for read in stated if read < _LEAST_MOMENT]
+    moments = [read for read in stated if read >= _LEAST_MOMENT]
+    text = message[:_MESSAGE_LIMIT]
+    return (
+        max(lengths) if lengths else retry_in_text(text),
+        max(moments) if moments else _reset_in_text(text),
+    )
+
+
+def _wait_fields(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield error
+    metadata = _object(error.get("metadata"))
+    yield metadata
+    yield _object(metadata.get("headers"))
+    for detail in google_details(error.get("details")):
+        yield detail
+        yield _object(detail.get("metadata"))
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────

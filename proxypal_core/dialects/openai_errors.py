@@ -1,6 +1,7 @@
 """Failures in the words of OpenAI's two dialects, both ways."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,37 +14,9 @@ from proxypal_core.wire.jsonio import JsonObject
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
-# What a code or type means, whether or not a status says it too. Not only OpenAI's own.
-_KINDS = {
-    "authentication_error": Kind.AUTH,
-    "bio_policy": Kind.INVALID,
-    "context_length_exceeded": Kind.CONTEXT,
-    "cyber_policy": Kind.INVALID,
-    "insufficient_quota": Kind.BILLING,
-    "invalid_api_key": Kind.AUTH,
-    "invalid_prompt": Kind.INVALID,
-    "misalignment_policy_violation": Kind.INVALID,
-    "model_not_found": Kind.MODEL,
-    "not_found_error": Kind.MODEL,
-    "overloaded": Kind.OVERLOADED,
-    "overloaded_error": Kind.OVERLOADED,
-    "rate_limit_error": Kind.RATE_LIMIT,
-    "rate_limit_exceeded": Kind.RATE_LIMIT,
-    "requests": Kind.RATE_LIMIT,
-    "server_is_overloaded": Kind.OVERLOADED,
-    "slow_down": Kind.OVERLOADED,
-    "timeout": Kind.TIMEOUT,
-    "timeout_error": Kind.TIMEOUT,
-    "tokens": Kind.RATE_LIMIT,
-    "usage_limit_reached": Kind.RATE_LIMIT,
-    "usage_not_included": Kind.FORBIDDEN,
-}
-# These are told for so many things that a status, where there is one, knows better.
-_VAGUE = {"invalid_request_error": Kind.INVALID, "permission_error": Kind.FORBIDDEN}
-
 
 def decode_failure(status: int, body: bytes, /) -> Failure:
-    return _named(*failures.read_error(status, body))
+    return failures.read_error(status, body)[0]
 
 
 def read_error_object(error: Any, status: Any = None) -> Failure:
@@ -53,21 +26,13 @@ def read_error_object(error: Any, status: Any = None) -> Failure:
     known = _status(status)
     # OpenRouter's code is the status itself.
     code = _status(error.get("code")) if isinstance(error, Mapping) else 0
-    failure, words = failures.read_error(known or code, jsonio.dumps({"error": error}))
-    return msgspec.structs.replace(_named(failure, words), status=known)
+    failure, _ = failures.read_error(known or code, jsonio.dumps({"error": error}))
+    return msgspec.structs.replace(failure, status=known)
 
 
 def _status(value: Any) -> int:
     is_status = isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600
     return value if is_status else 0
-
-
-def _named(failure: Failure, error: Mapping[str, Any]) -> Failure:
-    # The ChatGPT backend tells the wait in a field of its own.
-    wait = error.get("resets_in_seconds")
-    if failure.retry_after is None and isinstance(wait, (int, float)) and wait >= 0:
-        failure = msgspec.structs.replace(failure, retry_after=float(wait))
-    return failures.named(failure, (error.get("code"), error.get("type")), _KINDS, _VAGUE)
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────
@@ -135,12 +100,15 @@ def error_object(failure: Failure, too_long: TooLong) -> JsonObject:
     }
 
 
+# Codex, and whoever else does not see headers, reads the wait from the text, in these words.
+_TELLS_WAIT = re.compile(r"try again in \d", re.IGNORECASE)
+
+
 def message_of(failure: Failure, too_long: TooLong) -> str:
     message = failures.client_text(failure)
     if failure.kind is Kind.CONTEXT:
         message = _context_message(message, too_long)
-    if failure.retry_after is not None and failures.retry_in_text(message) is None:
-        # Codex, and whoever else does not see headers, reads the wait from the text.
+    if failure.retry_after is not None and not _TELLS_WAIT.search(message):
         message = f"{message.rstrip(' .')}. Please try again in {math.ceil(failure.retry_after)}s."
     return message
 

@@ -1,7 +1,7 @@
 """What can go wrong, said once for all dialects."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from proxypal_core.hub.messages import Record
 
@@ -36,14 +36,19 @@ class Kind(StrEnum):
 
 
 class Failure(Record, frozen=True):
-    """A failure as a value. ``status`` is the upstream's, 0 when there was none;
-    ``retry_after`` is in seconds; ``code`` and ``details`` are kept for the same dialect.
+    """A failure as a value. ``status`` is the upstream's, 0 when there was none; ``code`` and
+    ``details`` are kept for the same dialect.
+
+    When the provider may be asked again: after ``retry_after`` seconds, or at ``resets_at``, in Unix
+    seconds, for those who say a time. ``scope`` is what is limited, where that was said.
     """
 
     kind: Kind
     message: str
     status: int = 0
     retry_after: float | None = None
+    resets_at: float | None = None
+    scope: Literal["", "model", "account"] = ""
     code: str = ""
     param: str = ""
     details: Any = None

@@ -9,25 +9,9 @@ from proxypal_core.wire.jsonio import JsonObject
 
 # ── read ─────────────────────────────────────────────────────────────────────────────────────
 
-# Types that say more than any status.
-_KINDS = {
-    "authentication_error": Kind.AUTH,
-    "billing_error": Kind.BILLING,
-    "conflict_error": Kind.CONFLICT,
-    "not_found_error": Kind.MODEL,
-    "overloaded_error": Kind.OVERLOADED,
-    "permission_error": Kind.FORBIDDEN,
-    "rate_limit_error": Kind.RATE_LIMIT,
-    "request_too_large": Kind.TOO_LARGE,
-    "timeout_error": Kind.TIMEOUT,
-}
-# Types that only speak where no status does: in a stream.
-_VAGUE = {"invalid_request_error": Kind.INVALID, "api_error": Kind.SERVER}
-
 
 def decode_failure(status: int, body: bytes, /) -> Failure:
-    failure, error = failures.read_error(status, body)
-    return failures.named(failure, (error.get("type"),), _KINDS, _VAGUE)
+    return failures.read_error(status, body)[0]
 
 
 def failure_in(doc: Any, data: bytes = b"") -> Failure | None:

@@ -30,16 +30,6 @@ _HTTP = {
     "DEADLINE_EXCEEDED": 504,
 }
 
-_REASONS = {
-    "API_KEY_INVALID": Kind.AUTH,
-    "API_KEY_EXPIRED": Kind.AUTH,
-    "MODEL_CAPACITY_EXHAUSTED": Kind.OVERLOADED,
-}
-
-# A day's quota is like money: it does not come back within the time anybody waits.
-_SPENT = re.compile(r"PerDay|Daily", re.IGNORECASE)
-_NO_QUOTA = re.compile(r"\blimit: 0\b")
-
 _UNAVAILABLE = (503, "UNAVAILABLE")
 _EXHAUSTED = (429, "RESOURCE_EXHAUSTED")
 _ANSWERS: Mapping[Kind, tuple[int, str]] = {
@@ -83,21 +73,10 @@ def decode_failure(status: int, body: bytes, /) -> Failure:
     if status < 400 <= code:
         # An error inside a 200 says itself what it is.
         failure, _ = failures.read_error(code, body)
-    details = _details(failure.details)
-    spent = any(_SPENT.search(quota) for quota in _quotas(details))
-    kind = next(
-        (_REASONS[reason] for reason in _reasons(details) if reason in _REASONS), failure.kind
-    )
-    if kind is Kind.RATE_LIMIT and (spent or _NO_QUOTA.search(failure.message)):
-        kind = Kind.BILLING
-    elif word == "CANCELLED":
-        kind = Kind.SERVER
-    delay = _retry_delay(details)
     return msgspec.structs.replace(
         failure,
-        kind=kind,
+        kind=Kind.SERVER if word == "CANCELLED" else failure.kind,
         code=word or failure.code,
-        retry_after=failure.retry_after if delay is None else delay,
     )
 
 
@@ -108,41 +87,6 @@ def failure_in(doc: Any) -> Failure | None:
     if isinstance(doc, dict) and doc.get("error") is not None:
         return decode_failure(200, jsonio.dumps(doc))
     return None
-
-
-def _details(value: Any) -> list[JsonObject]:
-    """The typed details in *value*; other dialects keep other things there."""
-    if not isinstance(value, list):
-        return []
-    return [one for one in value if isinstance(one, dict) and isinstance(one.get("@type"), str)]
-
-
-def _reasons(details: list[JsonObject]) -> list[str]:
-    return [str(one["reason"]) for one in details if "reason" in one]
-
-
-def _quotas(details: list[JsonObject]) -> list[str]:
-    violations = (one.get("violations") for one in details)
-    return [
-        str(violation.get("quotaId", ""))
-        for several in violations
-        if isinstance(several, list)
-        for violation in several
-        if isinstance(violation, dict)
-    ]
-
-
-def _retry_delay(details: list[JsonObject]) -> float | None:
-    for one in details:
-        delay = one.get("retryDelay")
-        if one["@type"].endswith("RetryInfo") and isinstance(delay, str):
-            return _seconds(delay)
-    return None
-
-
-def _seconds(duration: str) -> float | None:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", duration.strip())
-    return float(match[1]) / (1000 if match[2] == "ms" else 1) if match else None
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────
@@ -158,13 +102,18 @@ def body(failure: Failure) -> bytes:
     if _HTTP.get(failure.code) == code:
         word = failure.code
     error: JsonObject = {"code": code, "message": _message(failure), "status": word}
-    details = [] if failure.kind in failures.OF_CREDENTIALS else _details(failure.details)
+    details = [] if failure.kind in failures.OF_CREDENTIALS else _typed(failure.details)
     if failure.retry_after is not None:
         details = [one for one in details if not one["@type"].endswith("RetryInfo")]
         details.append({"@type": _RETRY_INFO, "retryDelay": _duration(failure.retry_after)})
     if details:
         error["details"] = details
     return jsonio.escape_separators(jsonio.dumps({"error": error}))
+
+
+def _typed(details: Any) -> list[JsonObject]:
+    """Those of *details* that are Google's; other dialects keep other things there."""
+    return [one for one in failures.google_details(details) if isinstance(one.get("@type"), str)]
 
 
 _OWN_PHRASE = re.compile(r"input token count .*exceeds the maximum", re.IGNORECASE)
