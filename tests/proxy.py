@@ -1,5 +1,6 @@
 """The whole proxy on a real socket, as tests use it."""
 
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -10,6 +11,7 @@ from proxypal_core import app
 from proxypal_core.gateway.endpoints import Gateway
 from proxypal_core.gateway.server import server
 from proxypal_core.settings.parse import parse
+from proxypal_core.settings.schema import Settings
 
 ADMIN_KEY = "admin-key-of-the-tests"
 HOST = "127.0.0.1"
@@ -20,6 +22,7 @@ class Proxy:
     url: str
     port: int
     gateway: Gateway
+    reload: Callable[[Settings], None]
 
 
 class StoppedClock:
@@ -31,24 +34,33 @@ class StoppedClock:
     def __call__(self):
         return self.at
 
+    async def sleep(self, seconds):
+        """What the proxy does instead of waiting."""
+        self.at += seconds
+
 
 @asynccontextmanager
 async def proxy(config="", environment=None, *, clock=None, data_dir=None, **options):
     """A proxy with the settings of *config* (YAML); without *data_dir* it forgets all at its end."""
     settings = parse(config, environment or {}, host=HOST, port=0)
     ids = count(1)
+    clock = clock or StoppedClock()
     parts = app.Clock(
-        now=clock or StoppedClock(), new_id=lambda: f"{next(ids):032x}", demo_pace=0.0
+        now=clock,
+        sleep=clock.sleep,
+        jitter=lambda: 0.5,
+        new_id=lambda: f"{next(ids):032x}",
+        demo_pace=0.0,
     )
     async with app.gateway(
         settings, admin_key=ADMIN_KEY, clock=parts, data_dir=data_dir, **options
-    ) as gateway:
-        runner = web.ServerRunner(server(gateway), shutdown_timeout=1)
+    ) as served:
+        runner = web.ServerRunner(server(served.handler), shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, HOST, 0)
         await site.start()
         port = runner.addresses[0][1]
         try:
-            yield Proxy(f"http://{HOST}:{port}", port, gateway)
+            yield Proxy(f"http://{HOST}:{port}", port, served.handler, served.reload)
         finally:
             await runner.cleanup()

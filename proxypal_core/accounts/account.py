@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -31,14 +32,24 @@ class Secret:
         return hash(self._text)
 
 
+CredentialKind: TypeAlias = Literal["oauth", "token", "api_key"]
+"""What an account shows its provider, in the order of preference: a login that renews itself, a
+token that somebody pasted, a key that is paid by use."""
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """One credential at one provider. ``id`` is ``provider:name``; a higher ``priority`` is used
-    first; ``max_concurrency`` 0 means no limit; ``models`` empty means any.
+    first; ``max_concurrency`` 0 means no limit; ``models`` empty means any; ``prefix`` is a name of
+    its own that clients can put before a model, as in ``team/gpt-5``; ``disabled`` says why its
+    owner wants it left alone.
     """
 
     id: str
     provider: str
+    kind: CredentialKind = "api_key"
     secret: Secret = Secret("")
+    disabled: str = ""
+    prefix: str = ""
     priority: int = 0
     weight: int = 1
     max_concurrency: int = 0

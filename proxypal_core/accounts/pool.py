@@ -1,23 +1,31 @@
-"""Which account answers next: lease one, settle how it went.
+"""Which account answers next: lease one, say how it went.
 
-Synchronous and without I/O; the clock is an argument. Times are Unix seconds.
+Synchronous and without I/O; the clock is an argument. Times are Unix seconds. The order in which
+accounts are asked is one sort key, ``Pool._place``: what its owner said, then what spares limits,
+then whose turn it is.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import count
-from typing import Literal, TypeAlias
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from proxypal_core.accounts.account import Account
-from proxypal_core.accounts.verdict import VERDICTS, Ladders, rest_seconds
-from proxypal_core.hub.failure import Failure
+from proxypal_core.accounts import health as health_rules
+from proxypal_core.accounts.account import Account, CredentialKind
+from proxypal_core.accounts.affinity import Affinity, Session
+from proxypal_core.accounts.health import WELL, Health
+from proxypal_core.accounts.limits import Gauge
+from proxypal_core.accounts.verdict import VERDICTS, Ladders
+from proxypal_core.hub.failure import Failure, Kind
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A provider's model to try. ``profile`` pins one account; ``thinking`` (``high``, ``8192``,
-    ``none``) replaces what the body asks; ``long_context`` is wanted by the ``[1m]`` that Claude
-    Code puts behind a name.
+    """A provider's model to try. ``profile`` pins one account, ``prefix`` those that have it;
+    ``thinking`` (``high``, ``8192``, ``none``) replaces what the body asks; ``long_context`` is
+    wanted by the ``[1m]`` that Claude Code puts behind a name. ``together``: its accounts take turns
+    with those of the target before, instead of coming after them.
     """
 
     provider: str
@@ -25,37 +33,66 @@ class Target(msgspec.Struct, frozen=True):
     profile: str = ""
     thinking: str = ""
     long_context: bool = False
+    prefix: str = ""
+    together: bool = False
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """An account on loan for one attempt."""
+    """An account on loan for one attempt. ``number`` grows with each."""
+
+    number: int
+    account: Account
+    target: Target
+    session: Session | None = None
+
+    @property
+    def model(self) -> str:
+        return self.target.model
+
+    @property
+    def asked(self) -> tuple[str, Target]:
+        """What was asked of whom: the same is not asked twice for one request."""
+        return self.account.id, self.target
+
+
+class Standing(msgspec.Struct):
+    """An account, and how it is doing. ``rank`` is its place in its provider's explicit order, None
+    when that leaves it out; ``used`` orders accounts by their last use; ``credit`` is what the
+    weighted strategy owes it.
+    """
 
     account: Account
-    model: str
-    thinking: str = ""
-    long_context: bool = False
-
-
-class Health(msgspec.Struct):
-    """What is remembered of an account, or of an account and a model."""
-
-    rests_until: float = 0.0
-    reason: str = ""
-    failures: int = 0
-    failed_at: float = 0.0
-
-
-class Candidate(msgspec.Struct):
-    """An account as a selector sees it. ``used`` orders accounts by their last use."""
-
-    account: Account
+    index: int = 0
+    rank: int | None = 0
     used: int = 0
+    used_at: float = 0.0
+    served: int = 0
+    failed: int = 0
     in_flight: int = 0
-    health: Health = msgspec.field(default_factory=Health)
+    credit: int = 0
+    health: Health = WELL
+    models: dict[str, Health] = {}
+    gauges: dict[tuple[str, str], Gauge] = {}
+
+    @property
+    def full(self) -> bool:
+        return 0 < self.account.max_concurrency <= self.in_flight
 
 
-class Resting(msgspec.Struct, frozen=True):
-    """Why an account could not be leased."""
+class Bookkeeping(msgspec.Struct, frozen=True):
+    """What outlives a restart, of an account (``model`` is empty) or of an account for one model."""
+
+    account: str
+    model: str = ""
+    used: int = 0
+    used_at: float = 0.0
+    served: int = 0
+    failed: int = 0
+    health: Health = WELL
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Why an account could not be leased, and until when."""
 
     account: str
     reason: str
@@ -63,29 +100,64 @@ class Resting(msgspec.Struct, frozen=True):
 
 
 class NoneReady(Exception):
-    """No account can serve now. ``resumes_at`` is the soonest that one can, None for never."""
+    """No account can serve now. ``resumes_at`` is the soonest that one can, None for never;
+    ``busy``: one could, if it were not as busy as it may be.
+    """
 
-    def __init__(self, resting: Sequence[Resting]) -> None:
+    def __init__(self, waiting: Sequence[Waiting], *, busy: bool = False) -> None:
         super().__init__("no account is ready")
-        self.resting = tuple(resting)
-        self.resumes_at = min((rest.until for rest in resting), default=None)
+        self.waiting = tuple(waiting)
+        self.busy = busy
+        self.resumes_at = min((one.until for one in waiting), default=None)
 
 
-Selector: TypeAlias = Callable[[Sequence[Candidate]], Candidate]
 Strategy: TypeAlias = Literal["round_robin", "fill_first", "least_busy", "weighted"]
 
-SELECTORS: Mapping[str, Selector] = {
-    "round_robin": lambda ready: min(ready, key=lambda c: c.used),
-    "fill_first": lambda ready: ready[0],
-    "least_busy": lambda ready: min(ready, key=lambda c: (c.in_flight, c.used)),
-    "weighted": lambda ready: min(
-        ready, key=lambda c: ((c.in_flight + 1) / max(1, c.account.weight), c.used)
-    ),
+TURNS: Mapping[Strategy, Callable[[Standing], tuple[int, ...]]] = {
+    "round_robin": lambda one: (one.used,),
+    "fill_first": lambda one: (one.index,),
+    "least_busy": lambda one: (one.in_flight, one.used),
+    # nginx's smooth weighted round robin: credit grows by the weight, and who is chosen pays all.
+    "weighted": lambda one: (-one.credit - one.account.weight, one.used),
 }
+KINDS: Mapping[CredentialKind, int] = {"oauth": 0, "token": 1, "api_key": 2}
+"""What is paid for anyway is used before what is paid by use."""
+_SAID = 4
+"""The first so many parts of a place are what was said; those who share them take turns."""
+RUNNING_LOW = 0.05
+"""The share of a window below which an account is spared for as long as another one is ready."""
+_CROWD = 4
+"""By how many requests an account may be busier than another and still keep its conversations."""
+_MODELS = 256
+"""Models for which something is held against an account, at most."""
+_TROUBLES = 5
+_TROUBLES_WITHIN = 10.0
+_TROUBLE_REST = 15.0
+"""A provider with that many troubles within so many seconds is asked last for this long."""
+
+State: TypeAlias = Literal["ready", "running_low", "busy", "resting", "barred", "unfit"]
+
+
+class Prospect(msgspec.Struct, frozen=True):
+    """What would become of an account for a request: ``state``, the reason for it, and until when.
+    ``place`` counts from 1 in the order in which accounts would be asked; 0 for not at all.
+    """
+
+    account: str
+    provider: str
+    model: str
+    state: State
+    place: int = 0
+    reason: str = ""
+    until: float = 0.0
 
 
 class Pool:
-    """Every account, and how each is doing."""
+    """Every account, and how each is doing.
+
+    *order* names, for a provider, the only accounts to use and in which order. *changed* is told
+    what outlives a restart, whenever it changes.
+    """
 
     def __init__(
         self,
@@ -94,106 +166,466 @@ class Pool:
         clock: Callable[[], float],
         strategy: Strategy = "round_robin",
         ladders: Ladders | None = None,
+        affinity: float = 0.0,
+        order: Mapping[str, Sequence[str]] | None = None,
+        changed: Callable[[Bookkeeping], None] = lambda _: None,
     ) -> None:
-        self._candidates = {account.id: Candidate(account) for account in accounts}
-        self._by_model: dict[tuple[str, str], Health] = {}
         self._clock = clock
-        self._select = SELECTORS[strategy]
-        self._ladders = ladders or Ladders()
-        self._turns = count(1)
+        self._affinity = Affinity(affinity) if affinity else None
+        self._changed = changed
+        self._number = 0
+        self._leases: set[int] = set()
+        self._troubles: dict[str, deque[float]] = {}
+        self._standings: dict[str, Standing] = {}
+        self._by_provider: dict[str, list[Standing]] = {}
+        self.replace(accounts, strategy=strategy, ladders=ladders, order=order)
 
     @property
     def accounts(self) -> Sequence[Account]:
-        return [candidate.account for candidate in self._candidates.values()]
+        return [standing.account for standing in self._standings.values()]
 
-    def lease(self, targets: Sequence[Target], *, tried: Collection[Lease] = ()) -> Lease:
-        """An account for the first of *targets* that has one ready and not in *tried*.
+    @property
+    def standings(self) -> Sequence[Standing]:
+        """Every account with how it is doing; to look at."""
+        return list(self._standings.values())
+
+    @property
+    def leased(self) -> int:
+        """How many leases are out."""
+        return len(self._leases)
+
+    def replace(
+        self,
+        accounts: Sequence[Account],
+        *,
+        strategy: Strategy = "round_robin",
+        ladders: Ladders | None = None,
+        order: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Have *accounts* and no others from now on. Who stays keeps how it was doing, except that a
+        new credential starts with a clean slate; leases go on.
+        """
+        self._turn = TURNS[strategy]
+        self._weighted = strategy == "weighted"
+        self._ladders = ladders or Ladders()
+        before = self._standings
+        self._standings = {}
+        self._by_provider = {}
+        for index, account in enumerate(accounts):
+            standing = before.get(account.id) or Standing(account, models={}, gauges={})
+            if standing.account.secret != account.secret:
+                standing.health = WELL
+                standing.models.clear()
+            standing.account, standing.index = account, index
+            standing.rank = _rank(account, order or {})
+            self._standings[account.id] = standing
+            self._by_provider.setdefault(account.provider, []).append(standing)
+
+    # ── leases ───────────────────────────────────────────────────────────────────────────────
+
+    def lease(
+        self,
+        targets: Sequence[Target],
+        *,
+        tried: Collection[tuple[str, Target]] = (),
+        avoid: Collection[str] = (),
+        session: Session | None = None,
+    ) -> Lease:
+        """An account for the first of *targets* that has one ready and not in *tried*; providers in
+        *avoid* come after all others.
 
         Raises:
             NoneReady: with what every account that would do is waiting for.
         """
         now = self._clock()
-        resting: list[Resting] = []
-        for target in targets:
-            ready = []
-            for candidate in self._serving(target):
-                lease = _lease(candidate, target)
-                health = self._worst(candidate, target.model)
-                if health.rests_until > now:
-                    resting.append(Resting(candidate.account.id, health.reason, health.rests_until))
-                elif lease not in tried and not _full(candidate):
-                    ready.append(candidate)
-            if ready:
-                top = max(candidate.account.priority for candidate in ready)
-                chosen = self._select([c for c in ready if c.account.priority == top])
-                chosen.used = next(self._turns)
-                chosen.in_flight += 1
-                return _lease(chosen, target)
-        raise NoneReady(resting)
-
-    def settle(self, lease: Lease, failure: Failure | None) -> None:
-        """Give *lease* back; *failure* is how it failed, None when it served or was abandoned."""
-        candidate = self._candidates.get(lease.account.id)
-        if candidate is None:
-            return  # the account was removed meanwhile
-        candidate.in_flight -= 1
-        if failure is None:
-            return
-        verdict = VERDICTS[failure.kind]
-        if verdict.rests == "nothing":
-            return
-        now = self._clock()
-        health = (
-            candidate.health
-            if verdict.rests == "account"
-            else self._by_model.setdefault((lease.account.id, lease.model), Health())
-        )
-        if now - health.failed_at > self._ladders.window:
-            health.failures = 0
-        health.failures += 1
-        health.failed_at = now
-        health.reason = failure.kind.value
-        health.rests_until = now + rest_seconds(failure, health.failures, self._ladders)
+        found = self._best(targets, now, tried, session, avoid=avoid)
+        if found is None and avoid:
+            found = self._best(targets, now, tried, session)
+        if found is None:
+            found = self._soonest(targets, now, tried)
+        if found is None:
+            raise self._none_ready(targets, now, tried)
+        standing, target = found
+        self._number += 1
+        lease = Lease(self._number, standing.account, target, session)
+        self._leases.add(lease.number)
+        standing.in_flight += 1
+        standing.used, standing.used_at = lease.number, now
+        self._bind(lease, now)
+        self._tell(standing)
+        return lease
 
     def served(self, lease: Lease) -> None:
-        """*lease* gave a whole answer: earlier failures no longer count against it."""
-        self.settle(lease, None)
-        self._by_model.pop((lease.account.id, lease.model), None)
-        candidate = self._candidates.get(lease.account.id)
-        if candidate is not None:
-            candidate.health = Health()
+        """*lease* gave a whole answer: earlier failures no longer count against its account."""
+        standing = self._returned(lease)
+        if standing is None:
+            return
+        standing.served += 1
+        if lease.number > standing.health.turn:
+            standing.health = WELL
+        model = standing.models.get(lease.model)
+        if model is not None and lease.number > model.turn:
+            self._forget(standing, lease.model)
+        self._tell(standing)
 
-    def resting(self) -> list[Resting]:
-        """What rests now, for people to look at."""
+    def failed(self, lease: Lease, failure: Failure, *, rest: float | None = None) -> None:
+        """*lease* failed; *rest* is how many seconds its owner wants it to rest for that."""
+        standing = self._returned(lease)
+        if standing is None:
+            return
+        verdict = VERDICTS[failure.kind]
+        if not verdict.elsewhere:
+            return
         now = self._clock()
-        found = [(c.account.id, c.health) for c in self._candidates.values()]
-        found += [(f"{account} {model}", h) for (account, model), h in self._by_model.items()]
-        return [
-            Resting(name, health.reason, health.rests_until)
-            for name, health in found
-            if health.rests_until > now
+        standing.failed += 1
+        if self._affinity is not None:
+            self._affinity.release(lease.target.provider, lease.session, lease.account.id)
+        if verdict.ladder == "provider":
+            self._troubles.setdefault(lease.target.provider, deque(maxlen=_TROUBLES)).append(now)
+        whole = failure.scope == "account" or (not failure.scope and verdict.account)
+        before = standing.health if whole else standing.models.get(lease.model, WELL)
+        after = health_rules.failed(
+            before,
+            failure,
+            ladders=self._ladders,
+            now=now,
+            lease=lease.number,
+            turn=self._number,
+            rest=rest,
+        )
+        if whole:
+            standing.health = after
+        else:
+            self._hold(standing, lease.model, after)
+        self._tell(standing)
+
+    def released(self, lease: Lease) -> None:
+        """*lease* came to nothing, and its account is not to blame."""
+        self._returned(lease)
+
+    def note(self, lease: Lease, gauges: Iterable[Gauge]) -> None:
+        """What an answer's headers say is left of the limits of *lease*'s account."""
+        standing = self._standings.get(lease.account.id)
+        if standing is not None:
+            for gauge in gauges:
+                model = "" if gauge.scope == "account" else lease.model
+                standing.gauges[model, gauge.name] = gauge
+            while len(standing.gauges) > _MODELS:
+                del standing.gauges[next(iter(standing.gauges))]
+
+    def _returned(self, lease: Lease) -> Standing | None:
+        """The account of *lease*, once; None when it was given back before, or was removed."""
+        if lease.number not in self._leases:
+            return None
+        self._leases.remove(lease.number)
+        standing = self._standings.get(lease.account.id)
+        if standing is not None and standing.in_flight:
+            standing.in_flight -= 1
+        return standing
+
+    def _bind(self, lease: Lease, now: float) -> None:
+        """Keep the conversation of *lease* where it is now, unless it is here only because its own
+        account had too much to do.
+        """
+        if self._affinity is None or lease.session is None:
+            return
+        provider, chosen = lease.target.provider, lease.account.id
+        bound = self._affinity.account(provider, lease.session, now)
+        own = self._standings.get(bound)
+        if (
+            own is not None
+            and bound != chosen
+            and not self._resting(own, lease.target, now).rests(now)
+        ):
+            chosen = bound
+        self._affinity.bind(provider, lease.session, chosen, now)
+
+    # ── who is next ──────────────────────────────────────────────────────────────────────────
+
+    def _best(
+        self,
+        targets: Sequence[Target],
+        now: float,
+        tried: Collection[tuple[str, Target]],
+        session: Session | None,
+        *,
+        avoid: Collection[str] = (),
+    ) -> tuple[Standing, Target] | None:
+        """Whose turn it is among those that do not rest, in the first group that has any."""
+        for group in _groups(targets):
+            ready = [
+                (one, target)
+                for one, target in self._able(group, tried)
+                if target.provider not in avoid and not self._resting(one, target, now).rests(now)
+            ]
+            if ready:
+                return self._chosen(ready, now, session)
+        return None
+
+    def _soonest(
+        self, targets: Sequence[Target], now: float, tried: Collection[tuple[str, Target]]
+    ) -> tuple[Standing, Target] | None:
+        """Everybody rests: of those that may be asked all the same, who is ready soonest."""
+        found = [
+            (self._resting(one, target, now), one, target)
+            for one, target in self._able(targets, tried)
         ]
+        askable = [row for row in found if not row[0].barred(now)]
+        if not askable:
+            return None
+        _, one, target = min(askable, key=lambda row: (row[0].rests_until, row[1].used))
+        return one, target
 
-    def _serving(self, target: Target) -> list[Candidate]:
-        return [
-            candidate
-            for candidate in self._candidates.values()
-            if candidate.account.provider == target.provider
-            and (not target.profile or candidate.account.id == target.profile)
-            and candidate.account.serves(target.model)
+    def _able(
+        self, targets: Sequence[Target], tried: Collection[tuple[str, Target]]
+    ) -> Iterator[tuple[Standing, Target]]:
+        """Who could serve one of *targets*, and was not *tried*."""
+        for target in targets:
+            for one in self._by_provider.get(target.provider, ()):
+                if not (self._unfit(one, target) or one.full or (one.account.id, target) in tried):
+                    yield one, target
+
+    def _chosen(
+        self, ready: Sequence[tuple[Standing, Target]], now: float, session: Session | None
+    ) -> tuple[Standing, Target]:
+        least = min(one.in_flight for one, _ in ready)
+        places = [(self._place(*pair, now, session, least), *pair) for pair in ready]
+        place, chosen, target = min(places, key=lambda row: row[0])
+        if self._weighted:
+            peers = [one for other, one, _ in places if other[:_SAID] == place[:_SAID]]
+            for one in peers:
+                one.credit += one.account.weight
+            chosen.credit -= sum(one.account.weight for one in peers)
+        return chosen, target
+
+    def _place(
+        self, one: Standing, target: Target, now: float, session: Session | None, least: int
+    ) -> tuple[Any, ...]:
+        account = one.account
+        bound = (
+            self._affinity is not None
+            and self._affinity.account(target.provider, session, now) == account.id
+            and one.in_flight <= least + _CROWD
+        )
+        return (
+            one.rank or 0,
+            -account.priority,
+            self._low(one, target.model, now) is not None,
+            KINDS[account.kind],
+            not bound,
+            *self._turn(one),
+        )
+
+    def _unfit(self, one: Standing, target: Target) -> str:
+        """Why *one* does not serve *target* at all; empty when it does."""
+        account = one.account
+        if target.profile:
+            if account.id != target.profile:
+                return "another account is pinned"
+        elif one.rank is None:
+            return f"the order of {account.provider} leaves it out"
+        if account.disabled:
+            return f"disabled {account.disabled}"
+        if target.prefix and account.prefix != target.prefix:
+            return f"it does not have the prefix {target.prefix}"
+        if not account.serves(target.model):
+            return "its settings exclude the model"
+        return ""
+
+    def _resting(self, one: Standing, target: Target, now: float) -> Health:
+        """What rests longest of the account, the account for the model, and the provider."""
+        worst = health_rules.at(one.health, now)
+        model = one.models.get(target.model)
+        if model is not None:
+            worst = _worse(worst, health_rules.at(model, now))
+        until = self._troubled_until(target.provider, now)
+        if until > worst.rests_until:
+            return msgspec.structs.replace(worst, reason=Kind.OVERLOADED.value, rests_until=until)
+        return worst
+
+    def _troubled_until(self, provider: str, now: float) -> float:
+        """Until when everybody at *provider* is asked last: it has had much trouble lately."""
+        troubles = self._troubles.get(provider)
+        if troubles is None or len(troubles) < _TROUBLES:
+            return 0.0
+        if troubles[-1] - troubles[0] > _TROUBLES_WITHIN or troubles[-1] > now:
+            return 0.0
+        return troubles[-1] + _TROUBLE_REST
+
+    def _low(self, one: Standing, model: str, now: float) -> Gauge | None:
+        """The gauge by which *one* is about to run dry for *model*."""
+        for (scope, _), gauge in one.gauges.items():
+            if scope in ("", model) and gauge.left < RUNNING_LOW and gauge.resets_at > now:
+                return gauge
+        return None
+
+    def _none_ready(
+        self, targets: Sequence[Target], now: float, tried: Collection[tuple[str, Target]]
+    ) -> NoneReady:
+        waiting: dict[str, Waiting] = {}
+        busy = False
+        for target in targets:
+            for one in self._by_provider.get(target.provider, ()):
+                if self._unfit(one, target):
+                    continue
+                health = self._resting(one, target, now)
+                account = one.account.id
+                if health.barred(now):
+                    rest = Waiting(account, health.reason, health.barred_until)
+                    if account not in waiting or rest.until < waiting[account].until:
+                        waiting[account] = rest
+                elif (account, target) not in tried:
+                    busy = busy or one.full
+        return NoneReady(list(waiting.values()), busy=busy)
+
+    # ── looking on ───────────────────────────────────────────────────────────────────────────
+
+    def explain(
+        self, targets: Sequence[Target], *, session: Session | None = None
+    ) -> Sequence[Prospect]:
+        """Every account of the providers of *targets*, in the order in which they would be asked,
+        with what stands against each.
+        """
+        now = self._clock()
+        asked: list[Prospect] = []
+        resting: list[tuple[float, int, Prospect]] = []
+        others: list[Prospect] = []
+        for group in _groups(targets):
+            pairs = [
+                (one, target)
+                for target in group
+                for one in self._by_provider.get(target.provider, ())
+            ]
+            least = min((one.in_flight for one, _ in pairs), default=0)
+            pairs.sort(key=partial(self._sorted, now=now, session=session, least=least))
+            for one, target in pairs:
+                prospect = self._prospect(one, target, now)
+                match prospect.state:
+                    case "ready" | "running_low":
+                        asked.append(prospect)
+                    case "resting":
+                        resting.append((prospect.until, one.used, prospect))
+                    case _:
+                        others.append(prospect)
+        resting.sort(key=lambda row: row[:2])
+        others.sort(key=lambda prospect: (prospect.state == "unfit", prospect.until))
+        placed = [
+            msgspec.structs.replace(prospect, place=place)
+            for place, prospect in enumerate((*asked, *(row[2] for row in resting)), 1)
         ]
+        return [*placed, *others]
 
-    def _worst(self, candidate: Candidate, model: str) -> Health:
-        by_model = self._by_model.get((candidate.account.id, model))
-        if by_model is None or by_model.rests_until < candidate.health.rests_until:
-            return candidate.health
-        return by_model
+    def _sorted(
+        self, pair: tuple[Standing, Target], now: float, session: Session | None, least: int
+    ) -> tuple[Any, ...]:
+        if self._unfit(*pair):
+            return (1, pair[0].index)
+        return (0, *self._place(*pair, now, session, least))
+
+    def _prospect(self, one: Standing, target: Target, now: float) -> Prospect:
+        prospect = Prospect(one.account.id, target.provider, target.model, "ready")
+        update = msgspec.structs.replace
+        if reason := self._unfit(one, target):
+            return update(prospect, state="unfit", reason=reason)
+        health = self._resting(one, target, now)
+        if health.barred(now):
+            return update(prospect, state="barred", reason=health.reason, until=health.barred_until)
+        if health.rests(now):
+            return update(prospect, state="resting", reason=health.reason, until=health.rests_until)
+        if one.full:
+            reason = f"{one.in_flight} requests at a time are its most"
+            return update(prospect, state="busy", reason=reason)
+        if low := self._low(one, target.model, now):
+            reason = f"{low.left:.0%} of its {low.name} are left"
+            return update(prospect, state="running_low", reason=reason, until=low.resets_at)
+        return prospect
+
+    # ── what outlives a restart ──────────────────────────────────────────────────────────────
+
+    def restore(self, rows: Iterable[Bookkeeping]) -> None:
+        """Take up what an earlier process noted. Accounts that are gone are passed over."""
+        for row in rows:
+            # A health counts leases of accounts that may be gone by now.
+            self._number = max(self._number, row.used, row.health.turn)
+            standing = self._standings.get(row.account)
+            if standing is None:
+                continue
+            health = health_rules.bounded(row.health)
+            if row.model:
+                standing.models[row.model] = health
+                continue
+            standing.health = health
+            standing.used, standing.used_at = row.used, row.used_at
+            standing.served, standing.failed = row.served, row.failed
+
+    def reset(self, account: str = "") -> Sequence[str]:
+        """Forget what is held against *account*, or against all; the ids of those that rested."""
+        cleared = []
+        for standing in self._standings.values():
+            if account not in ("", standing.account.id):
+                continue
+            if standing.health != WELL or standing.models:
+                cleared.append(standing.account.id)
+            standing.health = WELL
+            standing.gauges.clear()
+            for model in list(standing.models):
+                self._forget(standing, model)
+            self._tell(standing)
+        if not account:
+            self._troubles.clear()
+        return cleared
+
+    def _hold(self, standing: Standing, model: str, health: Health) -> None:
+        """Hold *health* against *standing* for *model*; clients can ask for any number of models."""
+        standing.models[model] = health
+        self._tell(standing, model)
+        if len(standing.models) > _MODELS:
+            oldest = min(standing.models, key=lambda name: standing.models[name].rests_until)
+            self._forget(standing, oldest)
+
+    def _forget(self, standing: Standing, model: str) -> None:
+        standing.models[model] = WELL
+        self._tell(standing, model)
+        del standing.models[model]
+
+    def _tell(self, standing: Standing, model: str = "") -> None:
+        if model:
+            row = Bookkeeping(standing.account.id, model, health=standing.models[model])
+        else:
+            row = Bookkeeping(
+                standing.account.id,
+                used=standing.used,
+                used_at=standing.used_at,
+                served=standing.served,
+                failed=standing.failed,
+                health=standing.health,
+            )
+        self._changed(row)
 
 
-def _full(candidate: Candidate) -> bool:
-    limit = candidate.account.max_concurrency
-    return 0 < limit <= candidate.in_flight
+def _rank(account: Account, order: Mapping[str, Sequence[str]]) -> int | None:
+    named = order.get(account.provider)
+    if named is None:
+        return 0
+    return named.index(account.id) if account.id in named else None
 
 
-def _lease(candidate: Candidate, target: Target) -> Lease:
-    return Lease(candidate.account, target.model, target.thinking, target.long_context)
+def _groups(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:
+    """*targets* in the order to try them; those that take turns are in one group."""
+    group: list[Target] = []
+    for target in targets:
+        if group and not target.together:
+            yield group
+            group = []
+        group.append(target)
+    if group:
+        yield group
+
+
+def _worse(one: Health, other: Health) -> Health:
+    """The health that keeps an account from work for longest."""
+    worse = max(one, other, key=lambda health: (health.barred_until, health.rests_until))
+    rests_until = max(one.rests_until, other.rests_until)
+    if worse.rests_until == rests_until:
+        return worse
+    return msgspec.structs.replace(worse, rests_until=rests_until)

@@ -9,13 +9,13 @@ import logging
 import os
 import ssl
 import sys
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import click
 from aiohttp_sse_client.client import EventSource
 
+from proxypal_core.cli import daemon_api
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon import files
 from proxypal_core.daemon.run import reachable
@@ -41,16 +41,12 @@ def watch(
     """Show each request as it ends."""
     settings = settings_or_exit(config)
     url = url or reachable(settings.listen)
-    key = (
-        os.environ.get("PROXYPAL_ADMIN_KEY")
-        or str(settings.admin_key)
-        or admin_keys.read(files.state_dir(os.environ))
-    )
+    key = daemon_api.admin_key(settings)
     if not key:
         click.echo("There is no admin key yet: start the daemon once (proxypal serve).", err=True)
         sys.exit(1)
     try:
-        asyncio.run(_follow(url, key, _trust(settings.listen.tls.cert), as_json, count))
+        asyncio.run(_follow(url, key, daemon_api.trust(settings.listen.tls.cert), as_json, count))
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
@@ -75,14 +71,6 @@ def _reason(error: Exception) -> str:
             return "no connection"
         case _:
             return str(error)
-
-
-def _trust(cert: str) -> ssl.SSLContext:
-    """The usual authorities, and the daemon's own certificate, which may be self-signed."""
-    context = ssl.create_default_context()
-    if cert:
-        context.load_verify_locations(Path(cert).expanduser())
-    return context
 
 
 async def _follow(

@@ -60,11 +60,9 @@ async def serve(
     stopped = stop or _stop_on_signals()
     listen = settings.listen
     tls = _tls(listen.tls)
-    async with app.gateway(
-        settings, admin_key=admin_key, clock=clock, data_dir=data_dir
-    ) as handler:
+    async with app.gateway(settings, admin_key=admin_key, clock=clock, data_dir=data_dir) as served:
         # aiohttp waits that long twice: for the answer, then for the handler.
-        runner = web.ServerRunner(server(handler), shutdown_timeout=DRAIN / 2)
+        runner = web.ServerRunner(server(served.handler), shutdown_timeout=DRAIN / 2)
         await runner.setup()
         try:
             site = web.TCPSite(runner, listen.host, listen.port, ssl_context=tls)
@@ -78,7 +76,7 @@ async def serve(
             await stopped.wait()
         finally:
             log.info("stopping", drain_seconds=DRAIN)
-            handler.close()
+            served.handler.close()
             await runner.cleanup()
 
 

@@ -16,13 +16,14 @@ from proxypal_core import routing
 from proxypal_core.accounts.pool import Target
 from proxypal_core.dialects import DIALECTS, openai_legacy
 from proxypal_core.dialects.base import Dialect
-from proxypal_core.gateway import access, surface
+from proxypal_core.gateway import access, management, surface
 from proxypal_core.gateway.downstream import JsonArray, LegacyCompletions, Reframe
 from proxypal_core.gateway.exchange import Exchange, proxied_headers
 from proxypal_core.gateway.feed import Feed
 from proxypal_core.gateway.prepare import Ask, Services
 from proxypal_core.gateway.responses import Conversations
 from proxypal_core.gateway.server import BODY_LIMIT
+from proxypal_core.gateway.sessions import session_of
 from proxypal_core.gateway.surface import Access, Match, Operation
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.hub.messages import ModelInfo
@@ -44,6 +45,7 @@ class Front(msgspec.Struct, frozen=True):
     models: Sequence[ModelInfo]
     conversations: Conversations
     feed: Feed
+    last_requests: management.LastRequests
     new_id: Callable[[], str]
     version: str
     heartbeat: float = 15.0
@@ -53,14 +55,15 @@ class Gateway:
     """The handler of an ``aiohttp.web.Server``."""
 
     def __init__(self, front: Front) -> None:
-        self._front = front
+        self.front = front
+        """May be replaced by another; requests that have begun keep theirs."""
 
     def close(self) -> None:
         """End what would go on for ever, so that the server can stop."""
-        self._front.feed.close()
+        self.front.feed.close()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        request_id = self._front.new_id()
+        request_id = self.front.new_id()
         path = request.rel_url.raw_path
         dialect = DIALECTS[surface.guess_dialect(path)]
         try:
@@ -99,7 +102,7 @@ class Gateway:
         host = request.headers.get("Host")
         if not request.raw_path.startswith("/"):
             raise Refused(Failure(Kind.INVALID, "absolute request targets are refused"))
-        access.check_host(host, self._front.allowed_hosts)
+        access.check_host(host, self.front.allowed_hosts)
         access.check_origin(request.headers, host or "")
 
     async def _serve(
@@ -112,15 +115,15 @@ class Gateway:
             case Access.OPEN:
                 pass
             case Access.ADMIN:
-                if not access.is_admin(shown, self._front.admin):
+                if not access.is_admin(shown, self.front.admin):
                     raise Refused(
                         Failure(Kind.CLIENT_KEY, "/api needs the admin key: Authorization: Bearer")
                     )
             case Access.CLIENT:
-                client = self._front.keyring.admit(shown)
+                client = self.front.keyring.admit(shown)
         match route.operation:
             case Operation.HEALTH | Operation.ROOT:
-                return _json({"status": "ok", "name": "proxypal", "version": self._front.version})
+                return _json({"status": "ok", "name": "proxypal", "version": self.front.version})
             case Operation.REALTIME:
                 return _upgrade_refused(dialect, request_id)
             case Operation.MODELS:
@@ -128,7 +131,11 @@ class Gateway:
             case Operation.MODEL:
                 return _json_bytes(dialect.encode_model(self._model(match.model, client)))
             case Operation.STATE:
-                return _json(self.state())
+                return _json(self._state())
+            case Operation.EXPLAIN:
+                return _json(self._explained(request))
+            case Operation.RESET:
+                return _json(management.reset(self.front.services.pool, match.account))
             case Operation.EVENTS:
                 return await self._follow(request)
             case _:
@@ -144,7 +151,7 @@ class Gateway:
         request_id: str,
         client: access.ClientKey | None,
     ) -> web.StreamResponse:
-        front = self._front
+        front = self.front
         clock = front.services.clock
         record = Record(
             id=request_id,
@@ -164,6 +171,7 @@ class Gateway:
             raise
         finally:
             record.duration = clock() - record.at
+            front.last_requests.note(record)
             front.feed.publish("exchange", msgspec.to_builtins(record))
             log.info("exchange", **summary(record))
 
@@ -178,14 +186,14 @@ class Gateway:
         try:
             ask = await self._ask(request, match, dialect, record)
             _check_model(client, ask.model)
-            kept = await self._front.conversations.answer(ask, record.client)
+            kept = await self.front.conversations.answer(ask, record.client)
             if kept is not None:
                 record.outcome = "served"
                 answer = _json_bytes(kept)
                 answer.headers["x-request-id"] = record.id
                 return answer
-            ask = await self._front.conversations.prepared(ask, record.client)
-            return await Exchange(self._front.services, ask, record).run(request)
+            ask = await self.front.conversations.prepared(ask, record.client)
+            return await Exchange(self.front.services, ask, record).run(request)
         except Refused as refused:
             record.outcome = refused.failure.kind.value
             answer = _refusal(dialect, refused.failure, record.id)
@@ -229,6 +237,7 @@ class Gateway:
             model=model,
             stream=stream,
             targets=self._targets(model, match, dialect),
+            session=session_of(request.headers, doc, client=record.client),
             doc=doc,
             body=body,
             headers=tuple(request.headers.items()),
@@ -241,7 +250,7 @@ class Gateway:
 
     def _targets(self, model: str, match: Match, dialect: Dialect) -> Sequence[Target]:
         """The targets of *model*; for a request that names none, whoever speaks the dialect."""
-        front = self._front
+        front = self.front
         if not model and match.route.operation is Operation.PASS:
             speakers = [
                 account.provider
@@ -261,8 +270,8 @@ class Gateway:
 
     def _listed(self, client: access.ClientKey | None) -> Sequence[ModelInfo]:
         if client is None:
-            return self._front.models
-        return [model for model in self._front.models if client.allows(model.id)]
+            return self.front.models
+        return [model for model in self.front.models if client.allows(model.id)]
 
     def _model(self, name: str, client: access.ClientKey | None) -> ModelInfo:
         listed = self._listed(client)
@@ -278,23 +287,24 @@ class Gateway:
 
     # ── looking on ───────────────────────────────────────────────────────────────────────────
 
-    def state(self) -> Mapping[str, Any]:
-        """The snapshot that a dashboard starts from. Account ids are whole: this is the owner's."""
-        front = self._front
-        resting = {rest.account: rest for rest in front.services.pool.resting()}
-        return {
-            "version": front.version,
-            "accounts": [
-                {
-                    "id": account.id,
-                    "provider": account.provider,
-                    "resting": msgspec.to_builtins(resting.get(account.id)),
-                }
-                for account in front.services.pool.accounts
-            ],
-            "resting": msgspec.to_builtins(list(resting.values())),
-            "models": [model.id for model in front.models],
-        }
+    def _explained(self, request: web.BaseRequest) -> Mapping[str, Any]:
+        front = self.front
+        return management.explained(
+            request.query.get("model", ""),
+            book=front.book,
+            pool=front.services.pool,
+            prefer=request.query.get("prefer", ""),
+            last=front.last_requests,
+        )
+
+    def _state(self) -> Mapping[str, Any]:
+        front = self.front
+        return management.state(
+            front.services.pool,
+            version=front.version,
+            models=[model.id for model in front.models],
+            now=front.services.clock(),
+        )
 
     async def _follow(self, request: web.BaseRequest) -> web.StreamResponse:
         last = request.headers.get("Last-Event-ID", "")
@@ -303,7 +313,7 @@ class Gateway:
         )
         await answer.prepare(request)
         after = int(last) if last.isdecimal() else None
-        async for data in self._front.feed.follow(after, self._front.heartbeat):
+        async for data in self.front.feed.follow(after, self.front.heartbeat):
             await answer.write(data)
         return answer
 

@@ -9,15 +9,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-import msgspec
 from aiohttp import web
 
-from proxypal_core.accounts import limits
+from proxypal_core.accounts import limits, rules
 from proxypal_core.accounts.account import masked
+from proxypal_core.accounts.attempts import Attempts
 from proxypal_core.accounts.pool import Lease, NoneReady
-from proxypal_core.accounts.verdict import VERDICTS
 from proxypal_core.dialects.pipe import Passthrough, Pipe, Seen, Translation, translated
 from proxypal_core.gateway import headers as passing
+from proxypal_core.gateway import nobody
 from proxypal_core.gateway.downstream import Downstream
 from proxypal_core.gateway.prepare import COUNTS, Ask, Estimated, Preparation, Prepared, Services
 from proxypal_core.hub.failure import Failure, Kind, Refused
@@ -36,9 +36,6 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 _ERROR_LIMIT = 256 * 1024
 _LINGER = 5.0
 """Seconds to wait for the end of a stream whose terminal event has come."""
-SOONEST_RETRY = 61
-"""The least retry-after, in seconds, when every account rests: OpenClaw turns to its fallback at
-once above 60 and keeps asking for minutes below (measured on 2026.9.6)."""
 
 
 class Exchange:
@@ -51,6 +48,8 @@ class Exchange:
         self._preparation = Preparation(services, ask, created=int(record.at))
         self._dropped: Sequence[str] = ()
         self._upstream_headers: Mapping[str, str] = {}
+        self._answered_with: Mapping[str, str] = {}
+        """The headers of the attempt's answer."""
         self._down: Downstream | None = None
         self._ended: Failure | None = None
         """What ended an answer in its middle."""
@@ -83,23 +82,36 @@ class Exchange:
             down.close()
 
     async def _attempts(self, request: web.BaseRequest) -> web.StreamResponse:
-        tried: list[Lease] = []
-        last: Failure | None = None
-        while len(tried) < self._services.attempts:
-            try:
-                lease = self._services.pool.lease(self._ask.targets, tried=tried)
-            except NoneReady as none:
-                raise Refused(self._nobody(none, last)) from None
-            tried.append(lease)
+        attempts = Attempts(self._services.attempts, self._services.patience)
+        while not attempts.over:
+            lease = await self._lease(attempts)
             result = await self._attempt(lease, request)
             if not isinstance(result, Failure):
                 return result
-            last = result
-            if not VERDICTS[result.kind].elsewhere:
-                break
-        if last is None:
-            raise Refused(Failure(Kind.NO_ACCOUNT, "routing.max_attempts is 0"))
-        raise Refused(self._final(last))
+            attempts.failed(lease, result)
+        raise Refused(nobody.exhausted(attempts.last, self._services.clock()))
+
+    async def _lease(self, attempts: Attempts) -> Lease:
+        """The next account to ask, after waiting for it if that is worth while.
+
+        Raises:
+            Refused: there is none.
+        """
+        services, ask = self._services, self._ask
+        while True:
+            try:
+                return services.pool.lease(
+                    ask.targets, tried=attempts.tried, avoid=attempts.avoid, session=ask.session
+                )
+            except NoneReady as none:
+                now = services.clock()
+                pause = attempts.pause(none, now=now, jitter=services.jitter())
+                if pause is not None:
+                    await services.sleep(pause)
+                elif not (none.busy and await services.queue.wait()):
+                    raise Refused(
+                        nobody.ready(none, attempts.last, model=ask.model, now=now)
+                    ) from None
 
     async def _attempt(
         self, lease: Lease, request: web.BaseRequest
@@ -107,31 +119,44 @@ class Exchange:
         """One account asked: the finished answer, or how it failed before anything was sent."""
         record = self._record
         record.served_by, record.served_model = lease.account.id, lease.model
+        self._answered_with = {}
         answer: web.StreamResponse | Failure | None = None
+        failure: Failure | None = None
         try:
             answer = await self._answer(lease, request)
-            return answer
         finally:
-            failure = answer if isinstance(answer, Failure) else self._ended
-            if failure is not None:
-                outcome = failure.kind.value
-                self._services.pool.settle(lease, failure)
-            elif answer is None and not self._complete:
-                outcome = "abandoned"
-                self._services.pool.settle(lease, None)
-            else:
-                outcome = "served"
-                self._services.pool.served(lease)
-            record.outcome = outcome
-            record.attempts.append(Attempt(lease.account.id, lease.model, outcome))
+            failure = self._settle(lease, answer)
+        return failure if failure is not None and isinstance(answer, Failure) else answer
+
+    def _settle(
+        self, lease: Lease, answer: web.StreamResponse | Failure | None
+    ) -> Failure | None:
+        """Give *lease* back and say how it went; the failure, as its owner wants it understood."""
+        services, record = self._services, self._record
+        failure = answer if isinstance(answer, Failure) else self._ended
+        if failure is not None:
+            timed = limits.timed(failure, self._answered_with, services.clock())
+            failure, rest = rules.apply(services.rules, timed, lease.account.provider)
+            outcome = failure.kind.value
+            services.pool.failed(lease, failure, rest=rest)
+        elif answer is None and not self._complete:
+            outcome = "abandoned"
+            services.pool.released(lease)
+        else:
+            outcome = "served"
+            services.pool.served(lease)
+        services.queue.given_back()
+        record.outcome = outcome
+        record.attempts.append(Attempt(lease.account.id, lease.model, outcome))
+        return failure
 
     async def _answer(self, lease: Lease, request: web.BaseRequest) -> web.StreamResponse | Failure:
         try:
             prepared = await self._preparation.prepare(lease)
-            answer = await self._send(prepared, request)
-            if isinstance(answer, Failure) and prepared.asks_usage and _minds_usage(answer):
-                self._services.silent_on_usage.add(lease.account.provider)
-                answer = await self._send(await self._preparation.prepare(lease), request)
+            answer = await self._send(lease, prepared, request)
+            if isinstance(answer, Failure) and await self._mended(lease, prepared, answer):
+                prepared = await self._preparation.prepare(lease)
+                answer = await self._send(lease, prepared, request)
             return answer
         except jsonio.Malformed as error:
             return Failure(Kind.INVALID, str(error), param=error.path)
@@ -142,15 +167,27 @@ class Exchange:
         except way_out.Broken as broken:
             return broken.failure
 
+    async def _mended(self, lease: Lease, prepared: Prepared, failure: Failure) -> bool:
+        """Whether what *failure* complains of is otherwise now, so that the same may be asked again."""
+        if prepared.asks_usage and _minds_usage(failure):
+            self._services.silent_on_usage.add(lease.account.provider)
+            return True
+        if failure.kind is Kind.AUTH:
+            return await self._services.credentials.renew(lease.account, prepared.secret)
+        return False
+
     # ── the answer ───────────────────────────────────────────────────────────────────────────
 
     async def _send(
-        self, prepared: Prepared, request: web.BaseRequest
+        self, lease: Lease, prepared: Prepared, request: web.BaseRequest
     ) -> web.StreamResponse | Failure:
         scheme = prepared.call.url.partition(":")[0]
         opening = self._services.transports[scheme].open(prepared.call)
         reply = await _within(self._services.timeouts.first_byte, opening)
+        self._answered_with = reply.headers
         try:
+            now = self._services.clock()
+            self._services.pool.note(lease, limits.gauges(reply.headers, now))
             if not 200 <= reply.status < 300:
                 return await self._refusal(prepared, reply)
             if prepared.encoded is not None:
@@ -173,11 +210,7 @@ class Exchange:
                 Kind.BAD_REPLY, f"the provider redirects ({reply.status}); redirects are refused"
             )
         body = await self._read_all(reply, _ERROR_LIMIT)
-        failure = prepared.speaks.decode_failure(reply.status, body)
-        stated = limits.retry_after(reply.headers, self._services.clock())
-        if stated is None:
-            return failure
-        return msgspec.structs.replace(failure, retry_after=stated)
+        return prepared.speaks.decode_failure(reply.status, body)
 
     async def _whole(
         self, prepared: Prepared, reply: way_out.Reply, request: web.BaseRequest
@@ -346,32 +379,6 @@ class Exchange:
         if self._dropped:
             headers["x-proxypal-dropped"] = passing.printable(", ".join(self._dropped))
         return headers
-
-    def _nobody(self, none: NoneReady, last: Failure | None) -> Failure:
-        """Why no account can be asked (any more)."""
-        if last is not None:
-            return self._final(last)
-        if none.resumes_at is None:
-            return Failure(
-                Kind.NO_ACCOUNT,
-                f"no account can serve {self._ask.model!r} now; see GET /v1/models for what can be"
-                " asked, or add an account",
-            )
-        seconds = none.resumes_at - self._services.clock()
-        reasons = ", ".join(f"{masked(rest.account)} ({rest.reason})" for rest in none.resting)
-        return Failure(
-            Kind.RESTING,
-            f"every account that could answer is resting: {reasons}",
-            retry_after=max(SOONEST_RETRY, seconds),
-            code="all_accounts_cooling",
-        )
-
-    def _final(self, failure: Failure) -> Failure:
-        """*failure* as the last word: nobody else is left to ask."""
-        if failure.kind in (Kind.RATE_LIMIT, Kind.BILLING):
-            wait = max(SOONEST_RETRY, failure.retry_after or 0)
-            return msgspec.structs.replace(failure, retry_after=wait)
-        return failure
 
     def _encoder_fails(self, failure: Failure) -> bytes:
         return self._ask.dialect.encoder(self._preparation.reply()).write(failure)

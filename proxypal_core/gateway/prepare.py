@@ -6,13 +6,16 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from proxypal_core.accounts.account import Account
+from proxypal_core.accounts.account import Account, Secret
+from proxypal_core.accounts.affinity import Session
 from proxypal_core.accounts.pool import Lease, Pool, Target
+from proxypal_core.accounts.rules import Rule
 from proxypal_core.dialects import DIALECTS, carry, effort
 from proxypal_core.dialects.base import Dialect, Encoded, Reply
 from proxypal_core.dialects.carry import Carrier
 from proxypal_core.gateway import headers as passing
 from proxypal_core.gateway.downstream import Reframe
+from proxypal_core.gateway.queue import Queue
 from proxypal_core.hub import inline
 from proxypal_core.hub.failure import Failure, Kind, Refused, invalid
 from proxypal_core.hub.messages import Base64, Request
@@ -40,20 +43,54 @@ class Timeouts(msgspec.Struct, frozen=True):
     heartbeat: float = 15.0
 
 
+class Credentials(Protocol):
+    """Where an account's secret comes from at the moment it is sent."""
+
+    async def credential(self, account: Account, /) -> Secret:
+        """The secret to send now.
+
+        Raises:
+            Refused: there is none that is valid, with the command that mends it.
+        """
+
+    async def renew(self, account: Account, /, stale: Secret) -> bool:
+        """Whether there is another secret by now than *stale*, which the provider refused."""
+
+
+class GivenSecrets:
+    """Credentials that never change: each account's own secret."""
+
+    async def credential(self, account: Account, /) -> Secret:
+        return account.secret
+
+    async def renew(self, account: Account, /, stale: Secret) -> bool:
+        return False
+
+
 class Services(msgspec.Struct, frozen=True):
     """What every exchange uses; made once, by ``app``."""
 
     pool: Pool
+    queue: Queue
     providers: Mapping[str, Provider]
     transports: Mapping[str, way_out.Transport]
     timeouts: Timeouts
     attempts: int
+    """How many attempts of a request may fail."""
+    patience: float
+    """Seconds that a request may wait for an account which is ready soon."""
+    rules: Sequence[Rule]
+    """How the owner wants failures understood."""
+    credentials: Credentials
     strict: bool
     """Refuse what a target has no place for, instead of dropping it."""
     carrier: Carrier
     silent_on_usage: set[str]
     """Providers that refused to be asked for a stream's usage."""
     clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    jitter: Callable[[], float]
+    """Random, from 0 to 1."""
     proxy_for: Callable[[Account, str], str]
     agent: str
     """Our own User-Agent."""
@@ -74,6 +111,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     stream: bool
     targets: Sequence[Target]
+    session: Session | None
     doc: jsonio.JsonObject
     body: bytes
     headers: Sequence[tuple[str, str]]
@@ -104,6 +142,7 @@ class Prepared(msgspec.Struct, frozen=True):
     """
 
     call: way_out.Call
+    secret: Secret
     speaks: Dialect
     rename: bool
     encoded: Encoded | None = None
@@ -127,6 +166,7 @@ class Preparation:
         self._created = created
         self._decoded: Request | None = None
         self._files: dict[str, Base64] = {}
+        self._secret = Secret("")
 
     async def prepare(self, lease: Lease) -> Prepared:
         """The attempt at *lease*.
@@ -136,6 +176,7 @@ class Preparation:
             Estimated: the provider does not count tokens.
         """
         provider = self._services.providers[lease.account.provider]
+        self._secret = await self._services.credentials.credential(lease.account)
         if self._ask.dialect.NAME in provider.endpoints:
             return self._untouched(lease, provider)
         if self._ask.operation in COUNTS:
@@ -165,7 +206,7 @@ class Preparation:
         ask = self._ask
         rename = lease.model != ask.model
         body = ask.body
-        if ask.operation == "generate" and (lease.thinking or carry.marks(body)):
+        if ask.operation == "generate" and (lease.target.thinking or carry.marks(body)):
             body = ask.dialect.encode_request(self._meant(lease)).body
         elif rename:
             body = jsonio.replace_string(body, ("model",), lease.model)
@@ -178,7 +219,7 @@ class Preparation:
                 (v for n, v in ask.headers if n.lower() == "content-type"), "application/json"
             )
         call = self._call(lease, provider, ask.dialect.NAME, with_usage or body, head)
-        return Prepared(call, ask.dialect, rename, asks_usage=with_usage is not None)
+        return Prepared(call, self._secret, ask.dialect, rename, asks_usage=with_usage is not None)
 
     async def _translated(self, lease: Lease, provider: Provider) -> Prepared:
         ask = self._ask
@@ -198,7 +239,7 @@ class Preparation:
                 )
         head = {"content-type": "application/json", **encoded.headers}
         call = self._call(lease, provider, speaks, encoded.body, head)
-        return Prepared(call, DIALECTS[speaks], rename=True, encoded=encoded)
+        return Prepared(call, self._secret, DIALECTS[speaks], rename=True, encoded=encoded)
 
     async def _count(self, lease: Lease, provider: Provider) -> Prepared:
         """Counting by a provider of another dialect, where its API counts."""
@@ -212,15 +253,15 @@ class Preparation:
                 )
                 head = {"content-type": "application/json"}
                 call = self._call(lease, provider, speaks, body, head, operation)
-                return Prepared(call, DIALECTS[speaks], rename=False, encoded=Encoded(body))
+                return Prepared(call, self._secret, DIALECTS[speaks], rename=False, encoded=Encoded(body))
         raise Estimated(estimate(meant))
 
     def _meant(self, lease: Lease) -> Request:
         """The request as it is meant for the lease's model, with what its name says of thinking."""
         meant = msgspec.structs.replace(self.request(), model=lease.model)
-        if not lease.thinking:
+        if not lease.target.thinking:
             return meant
-        thinking = effort.from_suffix(lease.thinking)
+        thinking = effort.from_suffix(lease.target.thinking)
         return msgspec.structs.replace(
             meant, reasoning=msgspec.structs.replace(thinking, show=meant.reasoning.show)
         )
@@ -244,7 +285,7 @@ class Preparation:
         operation: Operation | None = None,
     ) -> way_out.Call:
         ask, account = self._ask, lease.account
-        if lease.long_context and dialect == "anthropic":
+        if lease.target.long_context and dialect == "anthropic":
             head = _with_long_context(head)
         url = endpoint_url(
             provider.endpoints[dialect],
@@ -263,7 +304,7 @@ class Preparation:
                 "user-agent": self._services.agent,
                 "accept": "text/event-stream" if ask.stream else "application/json",
                 **head,
-                **credential_headers(provider.auth_in(dialect), account.secret.reveal()),
+                **credential_headers(provider.auth_in(dialect), self._secret.reveal()),
                 **provider.headers,
                 **account.headers,
             },

@@ -28,6 +28,8 @@ class Operation(Enum):
     ROOT = auto()
     STATE = auto()
     EVENTS = auto()
+    EXPLAIN = auto()
+    RESET = auto()
 
 
 class Access(Enum):
@@ -59,6 +61,7 @@ class Match(msgspec.Struct, frozen=True):
     model: str = ""
     method: str = ""
     suffix: str = ""
+    account: str = ""
 
 
 class NotFound(Exception):
@@ -138,6 +141,9 @@ ROUTES: tuple[Route, ...] = (
     _route(Operation.ROOT, "GET HEAD", r"/?", access=Access.OPEN),
     _route(Operation.STATE, "GET", r"/api/state", access=Access.ADMIN),
     _route(Operation.EVENTS, "GET", r"/api/events", access=Access.ADMIN),
+    _route(Operation.EXPLAIN, "GET", r"/api/explain", access=Access.ADMIN),
+    _route(Operation.RESET, "POST", r"/api/accounts/reset", access=Access.ADMIN),
+    _route(Operation.RESET, "POST", r"/api/accounts/(?P<account>.+)/reset", access=Access.ADMIN),
 )
 
 # A prefix that says which dialect's words a model list, or a refusal, should be in.
@@ -175,6 +181,7 @@ def match(method: str, path: str) -> Match:
             model=unquote(groups.get("model") or ""),
             method=groups.get("method") or "",
             suffix=groups.get("suffix") or "",
+            account=unquote(groups.get("account") or ""),
         )
     if allowed:
         raise WrongMethod(dialect, tuple(dict.fromkeys(allowed)))

@@ -216,7 +216,7 @@ async def test_a_failure_before_content_is_a_status(fault_server, dialect, step,
     assert got in expected
     assert headers["content-type"].startswith("application/json")
     assert set(jsonio.loads(body)) >= {"error"}
-    assert "k1" not in body.decode()
+    assert b"k1" not in body.replace(b"up:k1", b"")  # an account may be named, its key may not
     if got == 429:
         assert int(headers["retry-after"]) >= 61
         assert headers["x-should-retry"] == "false"
@@ -273,7 +273,7 @@ async def test_when_all_rest_the_client_is_told_until_when(fault_server, dialect
         status, headers, body, _ = await ask(p, dialect)
         assert (status, headers["retry-after"]) == (429, "300")
         assert headers["x-should-retry"] == "false"
-        assert b"up:k1 (rate_limit)" in body
+        assert b"up:k1 (rate_limit until 2026-11-18T11:11:40Z)" in body
         assert len(fault_server.requests) == 2
 
         fault_server.always(Answer())
@@ -361,7 +361,7 @@ async def test_while_an_account_thinks_the_client_gets_signs_of_life(fault_serve
 @every_dialect
 async def test_after_signs_of_life_a_failure_is_told_in_the_stream(fault_server, dialect):
     """Case 157."""
-    fault_server.script(Stall(then=Status(500)))
+    fault_server.script(Stall(then=Status(500)), Status(500))
     config = upstream(fault_server, dialect, extra="streaming: {hold: 10ms, heartbeat: 10ms}")
     async with proxy(config) as p, aiohttp.ClientSession() as session:
         path, body = question(dialect)

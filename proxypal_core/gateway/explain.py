@@ -1,0 +1,39 @@
+"""Why which account would answer: what ``/api/explain`` and ``proxypal explain`` tell."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from proxypal_core import routing
+from proxypal_core.accounts.pool import Pool, Prospect
+from proxypal_core.metering import Record
+
+
+def explanation(
+    model: str, *, book: routing.RouteBook, pool: Pool, prefer: str = "", last: Record | None = None
+) -> Mapping[str, Any]:
+    """Who would be asked for *model*, in which order, and what stands against everybody else.
+
+    Times are Unix seconds. *prefer* is as in ``routing.resolve``; *last* is the last request for
+    *model*.
+
+    Raises:
+        routing.UnknownModel: nobody serves it.
+    """
+    targets = routing.resolve(model, book=book, prefer=prefer)
+    prospects = pool.explain(targets)
+    first = next((one for one in prospects if one.place == 1), None)
+    return {
+        "model": model,
+        "targets": list(dict.fromkeys(f"{target.provider}/{target.model}" for target in targets)),
+        "answers": _answers(first),
+        "candidates": [msgspec.to_builtins(one) for one in prospects],
+        "last_request": msgspec.to_builtins(last) if last else None,
+    }
+
+
+def _answers(first: Prospect | None) -> Mapping[str, str] | None:
+    if first is None:
+        return None
+    return {"account": first.account, "model": f"{first.provider}/{first.model}"}
