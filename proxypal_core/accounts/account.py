@@ -70,7 +70,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 def matches(model: str, patterns: Iterable[str]) -> bool:
     """Whether *model* fits one of *patterns*, in which only ``*`` is special: ids hold brackets."""
     return any(
-        re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), model) for pattern in patterns
+        re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), model, re.DOTALL)
+        for pattern in patterns
     )
 
 

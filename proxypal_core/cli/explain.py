@@ -52,7 +52,8 @@ def explain(
 
 
 def _without_daemon(settings: Settings, model: str, prefer: str) -> Mapping[str, Any]:
-    settings = app.with_profiles(settings, vault_or_exit(settings).profiles)
+    vault = vault_or_exit(settings)
+    settings = app.with_profiles(settings, vault.profiles, vault.bookkeeping)
     try:
         found = app.explanation(settings, model, data_dir=files.data_dir(os.environ), prefer=prefer)
     except routing.UnknownModel as unknown:

@@ -98,6 +98,7 @@ class Exchange:
             Refused: there is none.
         """
         services, ask = self._services, self._ask
+        ends = services.queue.ends()
         while True:
             try:
                 return services.pool.lease(
@@ -108,7 +109,7 @@ class Exchange:
                 pause = attempts.pause(none, now=now, jitter=services.jitter())
                 if pause is not None:
                     await services.sleep(pause)
-                elif not (none.busy and await services.queue.wait()):
+                elif not (none.busy and await services.queue.wait(ends)):
                     raise Refused(
                         nobody.ready(none, attempts.last, model=ask.model, now=now)
                     ) from None
@@ -128,9 +129,7 @@ class Exchange:
             failure = self._settle(lease, answer)
         return failure if failure is not None and isinstance(answer, Failure) else answer
 
-    def _settle(
-        self, lease: Lease, answer: web.StreamResponse | Failure | None
-    ) -> Failure | None:
+    def _settle(self, lease: Lease, answer: web.StreamResponse | Failure | None) -> Failure | None:
         """Give *lease* back and say how it went; the failure, as its owner wants it understood."""
         services, record = self._services, self._record
         failure = answer if isinstance(answer, Failure) else self._ended

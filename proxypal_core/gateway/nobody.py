@@ -46,7 +46,9 @@ def exhausted(last: Failure | None, now: float) -> Failure:
 
 def _waiting(waiting: Sequence[Waiting], last: Failure | None, now: float) -> Failure:
     reasons = {one.reason for one in waiting}
-    told = ", ".join(f"{masked(one.account)} ({one.reason} until {_time(one.until)})" for one in waiting)
+    told = ", ".join(
+        f"{masked(one.account)} ({one.reason} until {_time(one.until)})" for one in waiting
+    )
     said = f". The last answer was: {last.message}" if last is not None else ""
     if reasons <= _LOGIN:
         return Failure(

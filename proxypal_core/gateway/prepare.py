@@ -6,11 +6,12 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from proxypal_core.accounts import oauth
 from proxypal_core.accounts.account import Account, Secret
 from proxypal_core.accounts.affinity import Session
 from proxypal_core.accounts.pool import Lease, Pool, Target
 from proxypal_core.accounts.rules import Rule
-from proxypal_core.dialects import DIALECTS, carry, effort
+from proxypal_core.dialects import SPOKEN, carry, effort
 from proxypal_core.dialects.base import Dialect, Encoded, Reply
 from proxypal_core.dialects.carry import Carrier
 from proxypal_core.gateway import headers as passing
@@ -19,12 +20,7 @@ from proxypal_core.gateway.queue import Queue
 from proxypal_core.hub import inline
 from proxypal_core.hub.failure import Failure, Kind, Refused, invalid
 from proxypal_core.hub.messages import Base64, Request
-from proxypal_core.providers.provider import (
-    Operation,
-    Provider,
-    credential_headers,
-    endpoint_url,
-)
+from proxypal_core.providers.provider import Operation, Provider, endpoint_url
 from proxypal_core.upstream import transport as way_out
 from proxypal_core.wire import jsonio
 
@@ -54,7 +50,11 @@ class Credentials(Protocol):
         """
 
     async def renew(self, account: Account, /, stale: Secret) -> bool:
-        """Whether there is another secret by now than *stale*, which the provider refused."""
+        """Whether there is another secret by now than *stale*, which the provider refused.
+
+        Raises:
+            Refused: there may be one later.
+        """
 
 
 class GivenSecrets:
@@ -226,8 +226,8 @@ class Preparation:
         if ask.operation != "generate" or not provider.endpoints:
             raise self._unsupported(provider)
         speaks = next(iter(provider.endpoints))  # the first is the one that the catalog prefers
-        meant = await self._with_files(self._meant(lease), DIALECTS[speaks])
-        encoded = DIALECTS[speaks].encode_request(meant)
+        meant = await self._with_files(self._meant(lease), SPOKEN[speaks])
+        encoded = SPOKEN[speaks].encode_request(meant)
         if encoded.dropped:
             log.debug("fields dropped", request=ask.id, fields=encoded.dropped, target=speaks)
             if self._services.strict:
@@ -239,21 +239,23 @@ class Preparation:
                 )
         head = {"content-type": "application/json", **encoded.headers}
         call = self._call(lease, provider, speaks, encoded.body, head)
-        return Prepared(call, self._secret, DIALECTS[speaks], rename=True, encoded=encoded)
+        return Prepared(call, self._secret, SPOKEN[speaks], rename=True, encoded=encoded)
 
     async def _count(self, lease: Lease, provider: Provider) -> Prepared:
         """Counting by a provider of another dialect, where its API counts."""
         meant = self._meant(lease)
         for speaks in provider.endpoints:
-            with_files = await self._with_files(meant, DIALECTS[speaks])
-            body = DIALECTS[speaks].encode_count(with_files)
+            with_files = await self._with_files(meant, SPOKEN[speaks])
+            body = SPOKEN[speaks].encode_count(with_files)
             if body is not None:
                 operation: Operation = (
                     "input_tokens" if speaks == "openai-responses" else "count_tokens"
                 )
                 head = {"content-type": "application/json"}
                 call = self._call(lease, provider, speaks, body, head, operation)
-                return Prepared(call, self._secret, DIALECTS[speaks], rename=False, encoded=Encoded(body))
+                return Prepared(
+                    call, self._secret, SPOKEN[speaks], rename=False, encoded=Encoded(body)
+                )
         raise Estimated(estimate(meant))
 
     def _meant(self, lease: Lease) -> Request:
@@ -303,8 +305,7 @@ class Preparation:
             {
                 "user-agent": self._services.agent,
                 "accept": "text/event-stream" if ask.stream else "application/json",
-                **head,
-                **credential_headers(provider.auth_in(dialect), self._secret.reveal()),
+                **oauth.request_headers(account, self._secret, provider, dialect, head),
                 **provider.headers,
                 **account.headers,
             },

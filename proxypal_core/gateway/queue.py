@@ -20,14 +20,18 @@ class Queue:
         """How many requests wait."""
         return len(self._waiting)
 
-    async def wait(self) -> bool:
-        """Whether an account was given back, by whoever had it, while we waited."""
+    def ends(self) -> float:
+        """Until when a request that comes now may wait, by the loop's clock."""
+        return asyncio.get_running_loop().time() + self._patience
+
+    async def wait(self, ends: float) -> bool:
+        """Whether an account was given back, by whoever had it, before *ends*."""
         if len(self._waiting) >= self._most:
             return False
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout_at(ends):
                 await turn
         except TimeoutError:
             return False

@@ -86,8 +86,8 @@ class Conversations:
         return [target for target in targets if self._keeps(target.provider)]
 
     def _keeps(self, name: str) -> bool:
-        provider = self._services.providers[name]
-        return RESPONSES in provider.endpoints and not provider.stateless
+        provider = self._services.providers.get(name)
+        return provider is not None and RESPONSES in provider.endpoints and not provider.stateless
 
     def _pinned(self, targets: Iterable[Target], account: str) -> Sequence[Target]:
         """Those of *targets* that *account* can fulfil, of it alone."""

@@ -27,6 +27,7 @@ _WRITE = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?)"
 _READ = "SELECT account, model, used, used_at, served, failed, health FROM accounts"
 _DELETE = "DELETE FROM accounts WHERE account = ? AND model = ?"
 _RESET = "UPDATE accounts SET health = ?1 WHERE ?2 IN ('', account)"
+_RESET_MODELS = "DELETE FROM accounts WHERE model != '' AND ? IN ('', account)"
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(Health).decode
@@ -39,12 +40,14 @@ class AccountsDB:
         self._database = database
         self._lock = Lock()
         self._changed: dict[tuple[str, str], Bookkeeping] = {}
+        """What is not written yet; what could not be is written with the next change."""
+        self._submitted = False
         database.add_tables(_SCHEMA)
 
     def put(self, row: Bookkeeping) -> None:
         """Keep *row* in place of what there was. Returns at once."""
         with self._lock:
-            idle = not self._changed
+            idle, self._submitted = not self._submitted, True
             self._changed[row.account, row.model] = row
         if idle:
             self._database.submit(self._write)
@@ -62,8 +65,12 @@ class AccountsDB:
 
     def _write(self, db: sqlite3.Connection) -> None:
         with self._lock:
-            rows, self._changed = self._changed, {}
+            rows, self._submitted = dict(self._changed), False
         transaction(db, lambda db: _put(db, rows.values()))
+        with self._lock:
+            for key, row in rows.items():
+                if self._changed[key] is row:
+                    del self._changed[key]
 
 
 def _put(db: sqlite3.Connection, rows: Iterable[Bookkeeping]) -> None:
@@ -88,4 +95,5 @@ def _rows(db: sqlite3.Connection) -> Iterator[Bookkeeping]:
 
 
 def _reset(db: sqlite3.Connection, account: str) -> None:
+    db.execute(_RESET_MODELS, (account,))
     db.execute(_RESET, (_encode(WELL).decode(), account))

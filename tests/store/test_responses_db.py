@@ -1,8 +1,5 @@
 """Answers are there for whoever asks next, and after a restart, and never without bounds."""
 
-import os
-import sqlite3
-import stat
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
@@ -10,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core.store import responses_db
+from proxypal_core.store.database import Database
 from proxypal_core.store.responses_db import Kept, ResponsesDB
 from tests.proxy import StoppedClock
 
-posix = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 A_PAGE = b"x" * 4096
 
 
 @asynccontextmanager
 async def opened(folder=None, **options):
-    async with aclosing(ResponsesDB(folder, **{"clock": StoppedClock(), **options})) as db:
-        yield db
+    async with aclosing(Database(folder)) as database:
+        yield ResponsesDB(database, **{"clock": StoppedClock(), **options})
 
 
 def answer(name, text=b"[]", **fields):
@@ -120,74 +117,3 @@ async def test_after_a_month_it_is_forgotten(tmp_path):
     assert after is None
     assert new
     assert b"OLDTEXT" not in (tmp_path / "state.db").read_bytes()
-
-
-@posix
-async def test_the_files_are_the_owners_alone(tmp_path):
-    old = os.umask(0)
-    try:
-        async with opened(tmp_path / "data") as db:
-            db.put("", answer("r"))
-            await db.get("", "r")
-            modes = {
-                path.name: stat.S_IMODE(path.stat().st_mode)
-                for path in (tmp_path / "data").iterdir()
-            }
-    finally:
-        os.umask(old)
-
-    assert modes == dict.fromkeys(["state.db", "state.db-wal", "state.db-shm"], 0o600)
-    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
-
-
-@pytest.mark.parametrize("damage", ["text", "cut", "middle"])
-async def test_a_broken_file_is_moved_aside_and_the_work_goes_on(tmp_path, damage):
-    path = tmp_path / "state.db"
-    async with opened(tmp_path) as db:
-        for turn in range(20):
-            db.put("", answer(f"r{turn}", A_PAGE))
-    whole = path.read_bytes()
-    broken = {
-        "text": b"This is no database. " * 500,
-        "cut": whole[: len(whole) // 3],
-        "middle": whole[:100] + b"\xff" * (len(whole) - 100),
-    }[damage]
-    path.write_bytes(broken)
-
-    async with opened(tmp_path) as db:
-        db.put("", answer("new"))
-        new = await db.get("", "new")
-        old = await db.get("", "r1")
-
-    assert new == answer("new")
-    assert old is None
-    assert (tmp_path / "state.db.broken").exists()
-
-
-async def test_without_a_place_for_the_file_the_memory_has_to_do(tmp_path):
-    (tmp_path / "data").write_bytes(b"a file where the folder should be")
-    async with opened(tmp_path / "data") as db:
-        db.put("", answer("r"))
-        found = await db.get("", "r")
-
-    assert found == answer("r")
-
-
-async def test_a_database_that_fails_is_not_fatal(tmp_path):
-    async with opened(tmp_path) as db:
-        db.put("", answer("r"))
-        await db.get("", "r")
-        with sqlite3.connect(tmp_path / "state.db") as other:
-            other.execute("DROP TABLE items")
-            other.execute("DROP TABLE responses")
-        other.close()
-        found = await db.get("", "r"), await db.holding("", ["i"])
-
-    assert found == (None, {})
-
-
-async def test_nothing_is_opened_before_it_is_needed(tmp_path):
-    async with opened(tmp_path / "data"):
-        pass
-
-    assert not (tmp_path / "data").exists()
