@@ -46,6 +46,7 @@ def _own_environment(monkeypatch, tmp_path):
         "PROXYPAL_STATE_DIR",
         "PROXYPAL_ADMIN_KEY",
         "PROXYPAL_VAULT_KEY",
+        "PROXYPAL_VAULT_PASSPHRASE",
         "CREDENTIALS_DIRECTORY",
     ):
         monkeypatch.delenv(name, raising=False)

@@ -64,6 +64,21 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         OSError: it could not be written, and nothing changed.
     """
+    temporary = stage(path, data)
+    try:
+        move(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def stage(path: Path, data: bytes) -> Path:
+    """A new file beside *path* that holds *data*, safe on the disk, to be moved to *path*.
+
+    Raises:
+        OSError: it could not be written, and there is none.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     handle = _open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY)
     try:
@@ -72,12 +87,21 @@ def write(path: Path, data: bytes) -> None:
             _flush(handle)
         finally:
             os.close(handle)
-        temporary.replace(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
-    _flush_folder(path.parent)
+    return temporary
+
+
+def move(source: Path, target: Path) -> None:
+    """Let the file at *source* take the place of the one at *target*, in the same folder.
+
+    Raises:
+        OSError: it could not, and nothing changed.
+    """
+    source.replace(target)
+    _flush_folder(target.parent)
 
 
 def make_folder(path: Path) -> None:
@@ -86,7 +110,7 @@ def make_folder(path: Path) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed writers of *path*, or of ``path.*``, left beside it. To be called under
+    """Remove what writers of *path*, or of ``path.*``, staged beside it and left. To be called under
     the lock of *path*, or it removes what another writer still needs.
     """
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):

@@ -1,12 +1,19 @@
-"""The vault: every credential in one encrypted file. Its format is docs/decisions/0007-vault.md.
+"""The vault: every credential in one encrypted file. Its format is docs/vault-format.md.
 
-A profile is a JSON object with a ``type``; one of a type that this version does not know is kept
-as it is. ``api_key`` has ``provider``, ``key`` and ``created`` (RFC 3339), and may have ``email``
-or ``name``.
+A profile is a JSON object with a ``type``, kept as it is, whatever is in it (accounts/profiles.py).
+Each has a generation of its own: that of the vault when it was last written. Beside the profiles is
+their bookkeeping (orders and the like), nothing of which is secret.
+
+- ``Vault.read`` gives all of it, ``Vault.signature`` says cheaply whether it is still so;
+- ``Vault.update`` changes profiles under the lock, as they are at that moment;
+- ``Vault.put`` replaces one, if it is still of the generation that was read;
+- ``Vault.revise`` changes profiles and bookkeeping together;
+- ``Vault.rotate`` seals everything with another key.
+
+A record that does not change is not sealed again: its bytes are taken over.
 """
 
 import os
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
@@ -14,54 +21,39 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from proxypal_core.accounts.profiles import is_profile_id
 from proxypal_core.store import files
 from proxypal_core.store.master_key import KeyAbsent, KeySource, KeyUnusable, MasterKey
+from proxypal_core.store.vault_format import (
+    LARGEST,
+    Damaged,
+    OtherKey,
+    Snapshot,
+    VaultError,
+    decode,
+    encode,
+    read_header,
+)
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
 
+__all__ = ["Damaged", "Snapshot", "Stale", "Vault", "VaultError", "is_profile_id"]
+
 NAME = "auth-profiles.vault"
-OLDER = 2
+OLDER = 3
 """How many earlier generations are kept: ``.1`` is the one before, ``.2`` the one before that."""
 
 
-class VaultError(Exception):
-    """The vault cannot be used; the message says what happened and what to do."""
-
-
 class Stale(VaultError):
-    """Somebody else wrote since the generation that was to be replaced."""
+    """Somebody else changed the profile since it was read."""
 
 
-class Damaged(VaultError):
-    """The bytes are not what was written with this key; an earlier generation may serve."""
+class _Contents(NamedTuple):
+    """A snapshot, and the bytes of the vault it was read from; none where there is no such vault."""
 
-    def __init__(self, problem: str, remedy: str = "put it back from a backup") -> None:
-        super().__init__(f"{problem}; {remedy}")
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """What the vault held at one time. Generation 0 is a vault that was never written. ``problem``
-    says why an earlier generation had to do, which can only be read.
-    """
-
-    profiles: Mapping[str, JsonObject] = {}
-    generation: int = 0
-    store_id: bytes = b""
-    problem: str = ""
-
-
-def is_profile_id(text: str) -> bool:
-    """Whether *text* is ``provider:name``, printable, and not a path in any disguise."""
-    provider, _, name = text.partition(":")
-    return (
-        0 < len(provider) <= 64
-        and 0 < len(name) <= 254
-        and text.isprintable()
-        and not any(mark in text for mark in "/\\")
-    )
+    snapshot: Snapshot
+    data: bytes
 
 
 class Vault:
@@ -70,7 +62,7 @@ class Vault:
     def __init__(self, folder: Path, keys: KeySource) -> None:
         self.path = folder / NAME
         self._older = [self.path.with_name(f"{NAME}.{age}") for age in range(1, OLDER + 1)]
-        self._keys = keys
+        self.keys = keys
 
     def read(self) -> Snapshot:
         """What the vault holds; when it is damaged or gone, what an earlier generation holds.
@@ -78,78 +70,198 @@ class Vault:
         Raises:
             VaultError: there is a vault, and none of it can be read.
         """
+        return self._contents().snapshot
+
+    def earlier(self) -> list[tuple[Path, Snapshot | VaultError]]:
+        """The earlier generations that are there, the youngest first; or why one cannot be read."""
+        found: list[tuple[Path, Snapshot | VaultError]] = []
+        for path in self._older:
+            try:
+                contents = self._opened(path)
+            except VaultError as error:
+                found.append((path, error))
+            else:
+                found += [(path, contents.snapshot)] if contents else []
+        return found
+
+    def signature(self) -> tuple[int, ...]:
+        """Numbers that change whenever the vault does, and cost one look at the file's state."""
         try:
-            snapshot = self._opened(self.path)
+            state = self.path.lstat()
+        except OSError:
+            return ()
+        return state.st_ino, state.st_mtime_ns, state.st_size
+
+    def update(self, change: Callable[[dict[str, JsonObject]], None]) -> Snapshot:
+        """Let *change* work on the profiles as they are now, and write the outcome. Nobody else
+        writes meanwhile.
+
+        Raises:
+            VaultError: the vault cannot be read or written. It holds what it held.
+        """
+
+        def changed(now: Snapshot) -> Snapshot:
+            profiles = dict(now.profiles)
+            change(profiles)
+            return msgspec.structs.replace(now, profiles=profiles)
+
+        return self.revise(changed)
+
+    def put(self, profile_id: str, profile: JsonObject | None, *, expected: int) -> Snapshot:
+        """Replace one profile, or remove it, if it is still of the generation *expected*; 0 is for
+        one that must not be there.
+
+        Raises:
+            Stale: it is not.
+            VaultError: as ``update``.
+        """
+
+        def changed(now: Snapshot) -> Snapshot:
+            found = now.generations.get(profile_id, 0)
+            if found != expected:
+                raise Stale(f"{profile_id} is at generation {found}, not {expected}")
+            profiles = {**now.profiles, profile_id: profile or {}}
+            if profile is None:
+                del profiles[profile_id]
+            return msgspec.structs.replace(now, profiles=profiles)
+
+        return self.revise(changed)
+
+    def revise(self, change: Callable[[Snapshot], Snapshot]) -> Snapshot:
+        """Write the profiles and the bookkeeping that *change* makes of those that are there.
+
+        Raises:
+            VaultError: as ``update``.
+        """
+        with _explained(f"{self.path} cannot be written"), files.locked(self.path):
+            now, data = self._contents()
+            if now.problem:
+                raise VaultError(now.problem)
+            had = {name: jsonio.dumps(value) for name, value in now.entries.items()}
+            after = _next(now, had, change(now))
+            key = self._key_of(data, self.path) if data else self.keys.read_or_make()
+            written = encode(after, key, earlier=data)
+            files.sweep(self.path)
+            try:
+                self._replace(data, written)
+            except OSError:
+                files.sweep(self.path)
+                raise
+            return after
+
+    def rotate(self, keys: KeySource, new: MasterKey | None = None) -> list[Path]:
+        """Seal everything with a new key, which *keys* makes and keeps from then on, or which is
+        *new* where the key comes from outside. What was begun and cut off is gone on with.
+
+        Returns the earlier generations that could not be opened, and so stay as they are.
+
+        Raises:
+            VaultError: there is no vault, or it cannot be read or written. Every key that was in
+                use before still is where it was.
+        """
+        with _explained(f"{self.path} cannot be rotated"), files.locked(self.path):
+            if not os.path.lexists(self.path):
+                raise VaultError(f"there is no vault {self.path}; the next change makes one")
+            key = new or keys.next_or_make()
+            self._sealed_with(key, self.path)
+            files.sweep(self.path)
+            left = [path for path in reversed(self._older) if not self._reseal(key, path)]
+            files.write(self.path, self._sealed_with(key, self.path))
+            if new is None:
+                keys.promote()
+            return left
+
+    def _reseal(self, key: MasterKey, path: Path) -> bool:
+        """Whether the earlier generation at *path* is not there, or is sealed with *key* now."""
+        if os.path.lexists(path):
+            try:
+                data = self._sealed_with(key, path)
+            except Damaged:
+                return False
+            files.write(path, data)
+        return True
+
+    def _sealed_with(self, key: MasterKey, path: Path) -> bytes:
+        with _explained(f"{path} cannot be read"):
+            data = files.read(path, LARGEST)
+        if read_header(data, path).key_id == key.id:
+            decode(data, key, path)
+            return data
+        return encode(decode(data, self._key_of(data, path), path), key)
+
+    def _replace(self, current: bytes, new: bytes) -> None:
+        """Put *new* in the place of *current*, and let every generation become one older. What a full
+        disk could refuse comes first, so that failing again and again uses no generation up.
+        """
+        copied = files.stage(self._older[0], current) if current else None
+        following = files.stage(self.path, new)
+        if copied:  # not moved: the vault is never missing
+            for newer, older in reversed(list(pairwise([copied, *self._older]))):
+                if os.path.lexists(newer):
+                    newer.replace(older)
+        files.move(following, self.path)
+
+    def _contents(self) -> _Contents:
+        try:
+            contents = self._opened(self.path)
         except Damaged as error:
             problem = error
         else:
-            if snapshot is not None:
-                return snapshot
+            if contents is not None:
+                return contents
             if not any(os.path.lexists(path) for path in self._older):
-                return Snapshot()
+                return _Contents(Snapshot(), b"")
             problem = Damaged(f"{self.path} is missing, though earlier generations are there")
-        for path in self._older:
-            try:
-                earlier = self._opened(path)
-            except VaultError:
-                continue
-            if earlier is not None:
+        for path, earlier in self.earlier():
+            if isinstance(earlier, Snapshot):
                 told = (
                     f"{problem}. The earlier generation {path} is used in its place, and nothing "
                     f"can be changed; to go on with it: mv {path} {self.path}"
                 )
-                return msgspec.structs.replace(earlier, problem=told)
+                return _Contents(msgspec.structs.replace(earlier, problem=told), b"")
         raise problem
 
-    def update(
-        self, change: Callable[[dict[str, JsonObject]], None], *, expected: int | None = None
-    ) -> Snapshot:
-        """Let *change* work on the profiles as they are now, and write the outcome. Nobody else
-        writes meanwhile. *expected* is the generation that must still be the current one.
-
-        Raises:
-            Stale: it is not.
-            VaultError: the vault cannot be read or written. It holds what it held.
-        """
-        with _explained(f"{self.path} cannot be written"), files.locked(self.path):
-            now = self.read()
-            if now.problem:
-                raise VaultError(now.problem)
-            if expected not in (None, now.generation):
-                raise Stale(f"{self.path} is at generation {now.generation}, not {expected}")
-            profiles = dict(now.profiles)
-            change(profiles)
-            after = Snapshot(profiles, now.generation + 1, now.store_id or os.urandom(16))
-            data = encode(after, self._keys.read_or_make())
-            files.sweep(self.path)
-            if now.generation:
-                self._keep_current()
-            files.write(self.path, data)
-            return after
-
-    def _keep_current(self) -> None:
-        """Every generation becomes one older. The current one is copied: it is never missing."""
-        for newer, older in reversed(list(pairwise(self._older))):
-            if os.path.lexists(newer):
-                newer.replace(older)
-        files.write(self._older[0], files.read(self.path, LARGEST))
-
-    def _opened(self, path: Path) -> Snapshot | None:
+    def _opened(self, path: Path) -> _Contents | None:
         """What the file at *path* holds; None when there is none."""
+        try:
+            return self._opened_once(path)
+        except OtherKey:  # a rotation may have come between the vault and the key
+            return self._opened_once(path)
+
+    def _opened_once(self, path: Path) -> _Contents | None:
         with _explained(f"{path} cannot be read"):
             try:
                 data = files.read(path, LARGEST)
             except FileNotFoundError:
                 return None
-            header = read_header(data, path)
-            try:
-                key = self._keys.read()
-            except KeyAbsent as error:
-                raise VaultError(
-                    f"{path} is there, but its key is not: {error}. Put the key with the id "
-                    f"{header.key_id.hex()} back; without it nobody can open the vault"
-                ) from None
-        return decode(data, key, path)
+            key = self._key_of(data, path)
+        return _Contents(decode(data, key, path), data)
+
+    def _key_of(self, data: bytes, path: Path) -> MasterKey:
+        header = read_header(data, path)
+        try:
+            return self.keys.opening(header.key_id)
+        except KeyAbsent as error:
+            raise VaultError(
+                f"{path} is there, but its key is not: {error}. Put the key with the id "
+                f"{header.key_id.hex()} back; without it nobody can open the vault"
+            ) from None
+
+
+def _next(now: Snapshot, had: Mapping[str, bytes], after: Snapshot) -> Snapshot:
+    """The generation that follows *now*, which held *had*, and holds what *after* does. What it had
+    was spelt before the change, which may have worked in place.
+    """
+    generation = now.generation + 1
+    return msgspec.structs.replace(
+        after,
+        generation=generation,
+        store_id=now.store_id or os.urandom(16),
+        generations={
+            name: now.generations[name] if had.get(name) == jsonio.dumps(value) else generation
+            for name, value in after.entries.items()
+        },
+    )
 
 
 @contextmanager
@@ -161,133 +273,3 @@ def _explained(what: str) -> Iterator[None]:
         raise VaultError(f"{what}: {error.strerror or error}") from error
     except KeyUnusable as error:
         raise VaultError(f"{what}: {error}") from None
-
-
-# ── the format ───────────────────────────────────────────────────────────────────────────────
-
-MAGIC = b"PPAL"
-VERSION = 1
-AES_256_GCM = 1
-LARGEST = 16 * 1024 * 1024
-
-_HEADER = struct.Struct(">4sBB8s16sQ")
-_SIZE = struct.Struct(">I")
-_ID_SIZE = struct.Struct(">H")
-_NONCE = 12
-_TAG = 16
-_INDEX = ""
-"""What the list of ids is sealed under; no profile can be called so."""
-
-
-class Header(NamedTuple):
-    magic: bytes
-    version: int
-    algorithm: int
-    key_id: bytes
-    store_id: bytes
-    generation: int
-
-
-def encode(
-    snapshot: Snapshot, key: MasterKey, *, nonce: Callable[[], bytes] = lambda: os.urandom(_NONCE)
-) -> bytes:
-    """*snapshot* as the bytes of a vault. *nonce* must never give the same twice for a key.
-
-    Raises:
-        ValueError: a profile's id cannot be one, or all is longer than a vault may be.
-    """
-    for name in snapshot.profiles:
-        if not is_profile_id(name):
-            raise ValueError(f"not a profile id: {name!r}")
-    header = _HEADER.pack(
-        *Header(MAGIC, VERSION, AES_256_GCM, key.id, snapshot.store_id, snapshot.generation)
-    )
-    cipher = AESGCM(key.data)
-    data = bytearray(header)
-    for name, value in ((_INDEX, list(snapshot.profiles)), *snapshot.profiles.items()):
-        once = nonce()
-        record = once + cipher.encrypt(once, jsonio.dumps(value), _bound_to(header, name))
-        data += _SIZE.pack(len(record)) + record
-    if len(data) > LARGEST:
-        raise ValueError(f"the vault would be longer than {LARGEST} bytes")
-    return bytes(data)
-
-
-def read_header(data: bytes, path: Path) -> Header:
-    """The header of *data*, not yet known to be genuine. *path* is what messages call the data.
-
-    Raises:
-        Damaged: it is no vault.
-        VaultError: it is a vault of another version.
-    """
-    if len(data) < _HEADER.size:
-        raise Damaged(f"{path} is cut short: {len(data)} bytes")
-    header = Header(*_HEADER.unpack_from(data))
-    if header.magic != MAGIC:
-        raise Damaged(f"{path} is not a vault")
-    if (header.version, header.algorithm) != (VERSION, AES_256_GCM):
-        raise VaultError(
-            f"{path} has format {header.version}.{header.algorithm}, and this version of "
-            f"proxypal reads only {VERSION}.{AES_256_GCM}; use the version that wrote it"
-        )
-    return header
-
-
-def decode(data: bytes, key: MasterKey, path: Path) -> Snapshot:
-    """What *data*, a vault, holds. *path* is what messages call it.
-
-    Raises:
-        Damaged: one bit or more is not as it was written, or it was written with another key.
-        VaultError: it is a vault of another version.
-    """
-    header = read_header(data, path)
-    if header.key_id != key.id:
-        raise Damaged(
-            f"{path} was written with another key (id {header.key_id.hex()}) than the one from "
-            f"{key.origin} (id {key.id.hex()})",
-            "give proxypal the key it was written with",
-        )
-    records = _Records(data, AESGCM(key.data), path)
-    ids: list[str] = jsonio.loads(records.next(_INDEX))
-    profiles = {name: jsonio.load_object(records.next(name)) for name in ids}
-    records.end()
-    return Snapshot(profiles, header.generation, header.store_id)
-
-
-class _Records:
-    """The records after the header, opened one by one."""
-
-    def __init__(self, data: bytes, cipher: AESGCM, path: Path) -> None:
-        self._data = data
-        self._header = data[: _HEADER.size]
-        self._at = _HEADER.size
-        self._cipher = cipher
-        self._path = path
-
-    def next(self, name: str) -> bytes:
-        """What the next record holds, which must have been sealed for *name*."""
-        start = self._at + _SIZE.size
-        if start > len(self._data):
-            raise Damaged(f"{self._path} is cut short")
-        (size,) = _SIZE.unpack_from(self._data, self._at)
-        end = start + size
-        if size < _NONCE + _TAG or end > len(self._data):
-            raise Damaged(f"{self._path} is cut short or damaged")
-        self._at = end
-        nonce, sealed = self._data[start : start + _NONCE], self._data[start + _NONCE : end]
-        try:
-            return self._cipher.decrypt(nonce, sealed, _bound_to(self._header, name))
-        except InvalidTag:
-            raise Damaged(f"{self._path} was damaged or tampered with") from None
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise Damaged(f"{self._path} has more in it than was written")
-
-
-def _bound_to(header: bytes, name: str) -> bytes:
-    """What a record is authenticated with, besides its content: it opens in this file and under
-    this id, nowhere else.
-    """
-    spelt = name.encode()
-    return header + _ID_SIZE.pack(len(spelt)) + spelt

@@ -2,15 +2,21 @@
 
 import base64
 import os
+import re
 import stat
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxypal_core.store import passphrase
 from proxypal_core.store.master_key import (
     CREDENTIAL,
+    PASSPHRASE,
     VARIABLE,
     KeyAbsent,
     KeySource,
@@ -94,9 +100,171 @@ def test_a_key_source_of_environment_makes_no_file(tmp_path):
     assert KeySource("environment", tmp_path, {VARIABLE: RAW.hex()}).read_or_make().data == RAW
 
 
-def test_the_keyring_is_refused(tmp_path):
-    with pytest.raises(KeyUnusable, match="keyring is not there yet; use auto"):
-        source(tmp_path, "keyring")
+class Keyring(ModuleType):
+    """The package, with a keyring in memory."""
+
+    def __init__(self):
+        super().__init__("keyring")
+        self.errors = ModuleType("keyring.errors")
+        self.errors.KeyringError = type("KeyringError", (Exception,), {})
+        self.kept = {}
+        self.locked = False
+
+    def get_password(self, service, name):
+        self._check()
+        return self.kept.get((service, name))
+
+    def set_password(self, service, name, text):
+        self._check()
+        self.kept[service, name] = text
+
+    def delete_password(self, service, name):
+        self._check()
+        del self.kept[service, name]
+
+    def _check(self):
+        if self.locked:
+            raise self.errors.KeyringError("no session")
+
+
+@pytest.fixture
+def keyring(monkeypatch):
+    module = Keyring()
+    monkeypatch.setitem(sys.modules, "keyring", module)
+    monkeypatch.setitem(sys.modules, "keyring.errors", module.errors)
+    return module
+
+
+def test_the_systems_keyring_keeps_a_key_of_its_own_for_every_installation(tmp_path, keyring):
+    one, other = (source(tmp_path / name, "keyring") for name in ("one", "other"))
+    with pytest.raises(KeyAbsent, match="keyring"):
+        one.read()
+
+    made = one.read_or_make()
+
+    assert source(tmp_path / "one", "keyring").read().data == made.data
+    assert other.read_or_make().data != made.data
+    assert not list(tmp_path.rglob("vault.key"))
+    assert {service for service, _ in keyring.kept} == {"proxypal"}
+
+
+def test_the_next_key_takes_the_present_ones_place_in_the_keyring(tmp_path, keyring):
+    keys = source(tmp_path, "keyring")
+    present, following = keys.read_or_make(), keys.next_or_make()
+    assert keys.opening(following.id).data == keys.next_or_make().data == following.data
+    assert keys.opening(present.id).data == present.data
+
+    keys.promote()
+
+    assert keys.read().data == following.data
+    assert len(keyring.kept) == 1
+
+
+def test_a_keyring_that_does_not_answer_or_keep_is_an_error(tmp_path, keyring):
+    keyring.locked = True
+    with pytest.raises(KeyUnusable, match=r"no session.*key_source: file"):
+        source(tmp_path, "keyring").read_or_make()
+
+    keyring.locked = False
+    keyring.set_password = lambda *_: None
+    with pytest.raises(KeyUnusable):
+        source(tmp_path, "keyring").read_or_make()
+
+
+def test_a_keyring_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+
+    with pytest.raises(KeyUnusable, match=r"pip install 'proxypal-core\[keyring\]'"):
+        source(tmp_path, "keyring").read()
+
+
+# ── a passphrase ─────────────────────────────────────────────────────────────────────────────
+
+PHRASE = "correct horse"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """scrypt as quick as it may be."""
+    monkeypatch.setitem(passphrase.wrap.__kwdefaults__, "log2_n", 14)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_key_under_a_passphrase_is_opened_by_it_alone(tmp_path):
+    made = source(tmp_path, "passphrase", **{PASSPHRASE: PHRASE}).read_or_make()
+
+    text = (tmp_path / "vault.key").read_text()
+    assert base64.b64encode(made.data).decode() not in text
+    for kind in ("passphrase", "auto", "file"):
+        assert source(tmp_path, kind, **{PASSPHRASE: PHRASE}).read().data == made.data
+        with pytest.raises(KeyUnusable, match="does not open") as caught:
+            source(tmp_path, kind, **{PASSPHRASE: "wrong horse"}).read()
+        assert "wrong horse" not in str(caught.value)
+    with pytest.raises(KeyUnusable, match=PASSPHRASE):
+        source(tmp_path).read()
+    assert (tmp_path / "vault.key").read_text() == text
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_passphrase_is_asked_for_and_a_new_one_said_to_be_new(tmp_path):
+    asked = []
+
+    def ask(what, *, new):
+        asked.append((what, new))
+        return PHRASE
+
+    keys = KeySource("passphrase", tmp_path, {}, ask)
+
+    keys.read_or_make()
+
+    path = str(tmp_path / "vault.key")
+    assert asked == [(path, True), (path, False)]
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_empty_passphrase_makes_no_key(tmp_path):
+    keys = KeySource("passphrase", tmp_path, {}, lambda what, *, new: "")
+
+    with pytest.raises(KeyUnusable):
+        keys.read_or_make()
+
+    assert not (tmp_path / "vault.key").exists()
+
+
+def test_the_published_line_is_what_is_written_and_read():
+    page = Path(__file__).parents[2] / "docs" / "vault-format.md"
+    line = "".join(re.search(r"```text\n(.*?)```", page.read_text(), re.DOTALL)[1].split())
+    randoms = iter([bytes(range(16)), bytes([3]) * 12])
+
+    written = passphrase.wrap(OTHER, PHRASE, log2_n=14, random=lambda size: next(randoms))
+
+    assert written == line
+    assert passphrase.unwrap(line, PHRASE) == OTHER
+
+
+@pytest.mark.parametrize("log2_n", ["00", "13", "21", "63", "99"])
+def test_a_planted_line_can_be_neither_weak_nor_dear(log2_n):
+    line = passphrase.wrap(OTHER, PHRASE, log2_n=14).replace(":14:", f":{log2_n}:")
+
+    with pytest.raises(passphrase.NotOpened):
+        passphrase.unwrap(line, PHRASE)
+
+
+@given(st.integers(0, 129), st.integers(0, 6))
+@settings(max_examples=40)
+def test_a_changed_line_is_refused(at, bit):
+    line = bytearray(LINE.encode())
+    line[at] ^= 1 << bit
+    changed = line.decode("latin-1")
+
+    with pytest.raises(passphrase.NotOpened):
+        passphrase.unwrap(changed, PHRASE)
+
+
+LINE = passphrase.wrap(OTHER, PHRASE, log2_n=14)
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_made_key_is_kept_for_its_owner_alone(tmp_path):
