@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test fuzz lint type arch docs check format clean
+.PHONY: run test vault-kills orphans real-cli token-storm fuzz lint type arch docs check format clean
 
 run: $(VENV)/run.stamp  ## start the daemon on 127.0.0.1:8317
 	$(BIN)/proxypal serve --config config.yaml
@@ -14,6 +14,18 @@ test: $(VENV)/dev.stamp  ## every test
 
 fuzz: $(VENV)/dev.stamp  ## a million damaged inputs (about half an hour)
 	$(BIN)/python -m tests.fuzz
+
+vault-kills: $(VENV)/dev.stamp  ## a thousand writers of the vault killed (a minute or two)
+	$(BIN)/python -m tests.vault_kills
+
+orphans: $(VENV)/dev.stamp  ## a hundred daemons killed while a program runs (about three minutes)
+	$(BIN)/python -m tests.orphans
+
+real-cli: $(VENV)/dev.stamp  ## the vendors' own programs from npm, as backends on the demo provider
+	$(BIN)/python -m tests.real_cli
+
+token-storm: $(VENV)/dev.stamp  ## four processes, one login, two hundred expiries (half a minute)
+	$(BIN)/python -m tests.identity_provider.storm
 
 lint: $(VENV)/dev.stamp  ## style
 	$(BIN)/ruff check

@@ -6,8 +6,9 @@ import os
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, closing, suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,19 +27,27 @@ from proxypal_core.gateway import access, explain
 from proxypal_core.gateway.endpoints import Front, Gateway
 from proxypal_core.gateway.feed import Feed
 from proxypal_core.gateway.management import LastRequests
-from proxypal_core.gateway.prepare import GivenSecrets, Services, Timeouts
+from proxypal_core.gateway.prepare import Credentials, GivenSecrets, Services, Timeouts
 from proxypal_core.gateway.queue import Queue
 from proxypal_core.gateway.responses import Conversations
+from proxypal_core.hub.failure import Kind
+from proxypal_core.providers import backend
 from proxypal_core.providers.catalog import find
 from proxypal_core.providers.provider import Provider
 from proxypal_core.settings import schema
+from proxypal_core.settings.backends import backends_of
 from proxypal_core.settings.schema import Duration, Network, Settings
 from proxypal_core.store.accounts_db import AccountsDB
 from proxypal_core.store.database import STATE_FILE, Database
 from proxypal_core.store.responses_db import ResponsesDB
-from proxypal_core.upstream import demo
+from proxypal_core.telemetry.log import scrubbed
+from proxypal_core.upstream import demo, token_endpoint
 from proxypal_core.upstream.fetch import Address, Fetcher, is_public
 from proxypal_core.upstream.http import HttpTransport
+from proxypal_core.upstream.linked import Links
+from proxypal_core.upstream.process import ProcessTransport
+from proxypal_core.upstream.refresh import Profiles
+from proxypal_core.upstream.tokens import Tokens
 from proxypal_core.upstream.transport import Transport
 from proxypal_core.wire.jsonio import JsonObject, Malformed
 
@@ -69,12 +78,13 @@ async def gateway(
     admin_key: str,
     clock: Clock | None = None,
     data_dir: Path | None = None,
+    profiles: Profiles | None = None,
     may_fetch: Callable[[Address], bool] = is_public,
 ) -> AsyncIterator[Served]:
     """The handler that *settings* describe, with its connections to providers open.
 
-    Without *data_dir* nothing outlives it. *may_fetch* says at which addresses it may get the
-    files that a request points to.
+    Without *data_dir* nothing outlives it. *profiles* are the vault's, where logins are kept fresh.
+    *may_fetch* says at which addresses it may get the files that a request points to.
     """
     clock = clock or Clock()
     database = Database(data_dir)
@@ -89,9 +99,20 @@ async def gateway(
             timeout=settings.media.timeout,
             allow=may_fetch,
         ) as fetcher,
+        ProcessTransport(
+            backends_of(settings.backends),
+            home=data_dir / "backends" if data_dir else None,
+            ours=os.environ,
+            new_id=clock.new_id,
+            scrub=_scrubber(settings, admin_key),
+        ) as processes,
     ):
+        pool = pool_of(settings, clock.now, kept)
+        forgive_logins(pool)
+        tokens = tokens_of(settings, profiles, http, clock) if profiles else None
         parts = Parts(
             clock=clock,
+            credentials=tokens or GivenSecrets(),
             admin_key=admin_key,
             transports={
                 "http": http,
@@ -99,8 +120,9 @@ async def gateway(
                 demo.SCHEME: demo.DemoTransport(
                     clock=clock.now, new_id=clock.new_id, pace=clock.demo_pace
                 ),
+                backend.SCHEME: processes,
             },
-            pool=pool_of(settings, clock.now, kept),
+            pool=pool,
             responses=responses,
             fetcher=fetcher,
             feed=Feed(),
@@ -116,9 +138,67 @@ async def gateway(
                 ladders=ladders_of(settings),
                 order=order_of(settings),
             )
+            processes.replace(backends_of(settings.backends), _scrubber(settings, admin_key))
             handler.front = parts.front(settings)
+            if tokens:
+                tokens.use(settings.catalog, token_post(settings.network, http))
 
-        yield Served(handler, reload)
+        async with meanwhile(tokens.run(partial(forgive, pool)) if tokens else None):
+            yield Served(handler, reload)
+
+
+@asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, None] | None) -> AsyncIterator[None]:
+    """Have *work*, which does not end by itself, done for as long as the context lasts."""
+    if work is None:
+        yield
+        return
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def forgive_logins(pool: Pool) -> None:
+    """Have every login asked again that was refused before a restart: it may be another one now."""
+    for account in pool.accounts:
+        if account.kind != "api_key":
+            forgive(pool, account.id)
+
+
+def forgive(pool: Pool, account_id: str) -> None:
+    """Have the account called *account_id* asked again, if it rests because its login was refused."""
+    if any(
+        one.account.id == account_id and one.health.reason == Kind.AUTH.value
+        for one in pool.standings
+    ):
+        pool.reset(account_id)
+
+
+def tokens_of(settings: Settings, profiles: Profiles, http: Transport, clock: Clock) -> Tokens:
+    """What keeps the logins among *profiles* fresh."""
+    return Tokens(
+        profiles,
+        settings.catalog,
+        token_post(settings.network, http),
+        Links(Path.home(), clock.now),
+        clock=clock.now,
+        chance=clock.jitter,
+        sleep=clock.sleep,
+    )
+
+
+def token_post(network: Network, http: Transport) -> token_endpoint.Post:
+    """The way to token endpoints through *network*."""
+
+    async def post(url: str, form: Mapping[str, str]) -> bytes:
+        proxy = _proxy_of(network, url)
+        return await token_endpoint.post(http, url, form, agent=USER_AGENT, proxy=proxy)
+
+    return post
 
 
 def explanation(
@@ -141,6 +221,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What a daemon has only one of, whatever its settings come to be."""
 
     clock: Clock
+    credentials: Credentials
     admin_key: str
     transports: Mapping[str, Transport]
     pool: Pool
@@ -186,7 +267,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
             attempts=settings.routing.max_attempts,
             patience=settings.routing.wait_up_to,
             rules=rules_of(settings),
-            credentials=GivenSecrets(),
+            credentials=self.credentials,
             strict=settings.strict,
             carrier=Carrier(hmac.digest(self.admin_key.encode(), b"carried reasoning", "sha256")),
             silent_on_usage=self.silent_on_usage,
@@ -201,7 +282,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 def providers_of(settings: Settings) -> Sequence[Provider]:
     """Everybody who can be asked, those that are preferred first."""
-    return [*settings.catalog.values(), demo.PROVIDER]
+    programs = [
+        backend.provider_of(each, listed=name in settings.backends)
+        for name, each in backends_of({**backend.builtin_rows(), **settings.backends}).items()
+    ]
+    return [*settings.catalog.values(), *programs, demo.PROVIDER]
 
 
 def book_of(settings: Settings, accounts: Sequence[Account]) -> routing.RouteBook:
@@ -309,7 +394,7 @@ def hindrance(settings: Settings, profile_id: str, profile: JsonObject) -> str:
 
 
 def accounts_of(settings: Settings) -> Sequence[Account]:
-    """The settings' accounts, and the demo's own."""
+    """The settings' accounts, and those without a key: of programs that they name, and the demo's."""
     return [
         *(
             Account(
@@ -329,6 +414,7 @@ def accounts_of(settings: Settings) -> Sequence[Account]:
             )
             for row in settings.accounts
         ),
+        *(Account(id=f"{name}:local", provider=name) for name in settings.backends),
         Account(id=f"{demo.PROVIDER.name}:built-in", provider=demo.PROVIDER.name),
     ]
 
@@ -396,6 +482,10 @@ def proxy_for(account: Account, url: str, network: Network) -> str:
     """The proxy that a call to *url* takes; the account's own goes before the network's."""
     if account.proxy:
         return "" if account.proxy == "direct" else account.proxy
+    return _proxy_of(network, url)
+
+
+def _proxy_of(network: Network, url: str) -> str:
     host = (urlsplit(url).hostname or "").lower()
     direct = [name.strip().lower().lstrip(".") for name in network.no_proxy.split(",")]
     if any(name and (host == name or host.endswith("." + name)) for name in direct):
@@ -411,8 +501,15 @@ def secrets_of(settings: Settings, admin_key: str) -> frozenset[str]:
     found |= {row.oauth.client_secret for row in settings.providers}
     found |= {value for row in settings.accounts for value in row.headers.values()}
     found |= {value for row in settings.providers for value in row.headers.values()}
+    found |= {value for row in settings.backends.values() for value in row.get("env", {}).values()}
     proxies = [settings.network.proxy, *(row.proxy for row in settings.accounts)]
     for url in (settings.state.url, *proxies):
         password = urlsplit(url).password or ""
         found |= {password, unquote(password)}
     return frozenset(str(secret) for secret in found if secret)
+
+
+def _scrubber(settings: Settings, admin_key: str) -> Callable[[str], str]:
+    """What takes every secret that is live out of a text."""
+    secrets = secrets_of(settings, admin_key)
+    return lambda text: scrubbed(text, secrets)

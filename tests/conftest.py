@@ -54,3 +54,11 @@ def _own_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture(autouse=True)
+def _private_files(tmp_path):
+    """Whatever a test did, what was kept is its owner's alone (0600, folders 0700)."""
+    yield
+    kept = [path for name in ("data", "state") for path in (tmp_path / name).rglob("*")]
+    assert [p for p in kept if not p.is_symlink() and p.lstat().st_mode & 0o077] == []

@@ -171,7 +171,8 @@ API_KEY = {"type": "api_key", "provider": "openai", "key": "k"}
     [
         ("openai:b", API_KEY, ""),
         ("openai:a", API_KEY, "same id"),
-        ("openai:b", {**API_KEY, "type": "oauth"}, "type 'oauth'"),
+        ("openai:b", {**API_KEY, "type": "oauth"}, "it has no refresh"),
+        ("openai:b", {**API_KEY, "type": "of-tomorrow"}, "type 'of-tomorrow'"),
         ("openai:b", {**API_KEY, "key": ""}, "no key"),
         ("openai:b", {**API_KEY, "key": 7}, "no key"),
         ("nobody:b", API_KEY, "no provider called nobody"),

@@ -8,15 +8,24 @@ import click
 import structlog
 
 from proxypal_core import __version__, app
-from proxypal_core.cli.auth import auth, vault_or_exit
+from proxypal_core.cli.auth import auth, vault_of, vault_or_exit
+from proxypal_core.cli.auth_exchange import export_accounts, import_accounts, import_group
+from proxypal_core.cli.doctor import doctor
+from proxypal_core.cli.explain import explain
 from proxypal_core.cli.loading import EXIT_BAD_SETTINGS, settings_or_exit
+from proxypal_core.cli.login import link, login, paste_token, setup_token
+from proxypal_core.cli.models import models, test_account
 from proxypal_core.cli.settings import config as config_group
+from proxypal_core.cli.vault import vault as vault_group
 from proxypal_core.cli.watch import watch
 from proxypal_core.daemon import files
-from proxypal_core.daemon.run import CannotListen, banner, run
+from proxypal_core.daemon.reload import Sources, Unreadable
+from proxypal_core.daemon.run import CannotListen, Place, banner, run
 from proxypal_core.settings.parse import without_effect
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store import admin_key as admin_keys
+from proxypal_core.store.logins import Logins
+from proxypal_core.store.vault import VaultError
 from proxypal_core.telemetry import log
 
 EXIT_FAILED = 1
@@ -34,23 +43,37 @@ def main() -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port, instead of listen.port.")
 def serve(config: str | None, host: str | None, port: int | None) -> None:
     """Run the daemon in the foreground."""
-    settings = settings_or_exit(config, files.Listen(host, port))
-    vault = vault_or_exit(settings)
-    settings = app.with_profiles(settings, vault.profiles)
+    listen = files.Listen(host, port)
+    settings = settings_or_exit(config, listen)
+    snapshot = vault_or_exit(settings)
+    vault = vault_of(settings, os.environ)
+    settings = app.with_profiles(settings, snapshot.profiles, snapshot.bookkeeping)
     admin_key = _admin_key(settings)
     _open_log(settings, admin_key)
     logger = structlog.get_logger("proxypal")
-    if vault.problem:
-        logger.error(vault.problem)
+    if snapshot.problem:
+        logger.error(snapshot.problem)
     for notice in (*settings.notices, *without_effect(settings)):
         logger.warning(notice)
     path = files.config_path(config, os.environ)
     file = path if path.exists() else None
+    data_dir = files.data_dir(os.environ)
+
+    def load() -> Settings:
+        loaded = files.load_settings(path, os.environ, listen=listen)
+        try:
+            now = vault.read()
+        except VaultError as error:
+            raise Unreadable(str(error)) from None
+        loaded = app.with_profiles(loaded, now.profiles, now.bookkeeping)
+        log.leave_out(app.secrets_of(loaded, admin_key))
+        return loaded
+
     try:
         run(
             settings,
             admin_key=admin_key,
-            data_dir=files.data_dir(os.environ),
+            place=Place(data_dir, Logins(vault), Sources((path, vault.path), load)),
             ready=lambda url: click.echo(banner(url, settings, file), err=True),
         )
     except CannotListen as error:
@@ -93,6 +116,21 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+for command in (
+    login,
+    link,
+    paste_token,
+    setup_token,
+    test_account,
+    import_accounts,
+    export_accounts,
+):
+    auth.add_command(command)
 main.add_command(auth)
 main.add_command(config_group)
+main.add_command(doctor)
+main.add_command(explain)
+main.add_command(import_group)
+main.add_command(models)
+main.add_command(vault_group)
 main.add_command(watch)

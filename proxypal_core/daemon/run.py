@@ -7,14 +7,17 @@ import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 import structlog
 from aiohttp import web
 
 from proxypal_core import __version__, app
+from proxypal_core.daemon.reload import Sources, follow
 from proxypal_core.gateway.server import server
 from proxypal_core.settings.schema import Listen, Settings, Tls
+from proxypal_core.upstream.refresh import Profiles
 
 EXIT_FAILED = 1
 EXIT_ALREADY_RUNNING = 75
@@ -35,12 +38,23 @@ class CannotListen(Exception):
         self.exit_code = exit_code
 
 
-def run(
-    settings: Settings, *, admin_key: str, data_dir: Path, ready: Callable[[str], None]
-) -> None:
+class Place(NamedTuple):
+    """Where a daemon keeps what must outlive it, the logins that it keeps fresh, and the files that
+    it looks at for changes of its settings. With none of them it forgets all at its end.
+    """
+
+    data_dir: Path | None = None
+    profiles: Profiles | None = None
+    sources: Sources | None = None
+
+
+NOWHERE = Place()
+
+
+def run(settings: Settings, *, admin_key: str, place: Place, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; *ready* is called with the base URL once it answers."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(settings, admin_key=admin_key, data_dir=data_dir, ready=ready, stop=None))
+        runner.run(serve(settings, admin_key=admin_key, place=place, ready=ready, stop=None))
 
 
 async def serve(
@@ -50,7 +64,7 @@ async def serve(
     ready: Callable[[str], None],
     stop: asyncio.Event | None,
     clock: app.Clock | None = None,
-    data_dir: Path | None = None,
+    place: Place = NOWHERE,
 ) -> None:
     """Serve until *stop* is set, or a signal comes when it is None.
 
@@ -60,7 +74,9 @@ async def serve(
     stopped = stop or _stop_on_signals()
     listen = settings.listen
     tls = _tls(listen.tls)
-    async with app.gateway(settings, admin_key=admin_key, clock=clock, data_dir=data_dir) as served:
+    async with app.gateway(
+        settings, admin_key=admin_key, clock=clock, data_dir=place.data_dir, profiles=place.profiles
+    ) as served:
         # aiohttp waits that long twice: for the answer, then for the handler.
         runner = web.ServerRunner(server(served.handler), shutdown_timeout=DRAIN / 2)
         await runner.setup()
@@ -72,8 +88,10 @@ async def serve(
             raise await _cannot_listen(listen, error) from None
         host, port = runner.addresses[0][:2]
         ready(_url(host, port, tls=tls is not None))
+        following = follow(place.sources, settings, served.reload) if place.sources else None
         try:
-            await stopped.wait()
+            async with app.meanwhile(following):
+                await stopped.wait()
         finally:
             log.info("stopping", drain_seconds=DRAIN)
             served.handler.close()
@@ -126,7 +144,7 @@ async def _cannot_listen(listen: Listen, error: OSError) -> CannotListen:
     if error.errno != errno.EADDRINUSE:
         reason = error.strerror or error
         return CannotListen(f"cannot listen on {host}:{port}: {reason}", EXIT_FAILED)
-    if await _is_proxypal(listen):
+    if await is_proxypal(listen):
         return CannotListen(
             f"proxypal already runs on {host}:{port}. Stop it first, or choose another --port.",
             EXIT_ALREADY_RUNNING,
@@ -137,7 +155,8 @@ async def _cannot_listen(listen: Listen, error: OSError) -> CannotListen:
     )
 
 
-async def _is_proxypal(listen: Listen) -> bool:
+async def is_proxypal(listen: Listen) -> bool:
+    """Whether a daemon of ours answers at *listen*."""
     timeout = aiohttp.ClientTimeout(total=2)
     try:
         async with (
@@ -164,7 +183,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def banner(url: str, settings: Settings, config: Path | None) -> str:
     """What a person sees when the daemon is ready."""
-    accounts = len(settings.accounts)
+    accounts = len(app.accounts_of(settings)) - 1  # without the demo's own
     lines = [
         f"proxypal {__version__} listens on {url}",
         f"settings: {config or 'defaults (no file)'}",

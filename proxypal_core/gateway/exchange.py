@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
 from aiohttp import web
 
 from proxypal_core.accounts import limits, rules
@@ -156,7 +157,7 @@ class Exchange:
             if isinstance(answer, Failure) and await self._mended(lease, prepared, answer):
                 prepared = await self._preparation.prepare(lease)
                 answer = await self._send(lease, prepared, request)
-            return answer
+            return _unsaid(answer, prepared) if isinstance(answer, Failure) else answer
         except jsonio.Malformed as error:
             return Failure(Kind.INVALID, str(error), param=error.path)
         except Estimated as estimated:
@@ -302,7 +303,8 @@ class Exchange:
                 out = b"".join((*held, out))
                 held.clear()
             if seen.failure is not None:
-                return await self._break_off(out, seen.failure)
+                last = _unsaid_in(out, prepared)
+                return await self._break_off(last, _unsaid(seen.failure, prepared))
             await down.write(self._seen(out, prepared))
             self._complete = seen.finished
             if not data or seen.cut:
@@ -381,6 +383,18 @@ class Exchange:
 
     def _encoder_fails(self, failure: Failure) -> bytes:
         return self._ask.dialect.encoder(self._preparation.reply()).write(failure)
+
+
+def _unsaid(failure: Failure, prepared: Prepared) -> Failure:
+    """*failure* without our credential, which some providers repeat to say what is wrong with it."""
+    said = msgspec.json.encode(failure)
+    safe = _unsaid_in(said, prepared)
+    return failure if safe == said else msgspec.json.decode(safe, type=Failure)
+
+
+def _unsaid_in(said: bytes, prepared: Prepared) -> bytes:
+    secret = prepared.secret.reveal().encode()
+    return said.replace(secret, b"***") if secret else said
 
 
 def proxied_headers(record: Record, *, attempts: int) -> dict[str, str]:

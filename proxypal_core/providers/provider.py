@@ -20,6 +20,34 @@ _AUTH_OF_DIALECT: Mapping[str, Auth] = {
 }
 
 
+class OAuth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a person logs in at a provider: an OAuth client, and the addresses it goes to.
+
+    ``authorize_url`` is for the authorization code with PKCE (RFC 7636), ``device_url`` for the
+    device code (RFC 8628); at least one of them is there. ``redirect_port`` 0 is any free port.
+    ``extra`` are parameters added to the authorize URL. ``issuer``, where it is known, must be the
+    one that an answer names (RFC 9207).
+
+    ``gives`` says what the code is exchanged for: a token (RFC 6749), or a lasting API key as
+    OpenRouter does it (https://openrouter.ai/docs/guides/overview/auth/oauth), without a client id
+    and in JSON.
+    """
+
+    client_id: str = ""
+    client_secret: str = ""
+    authorize_url: str = ""
+    token_url: str
+    device_url: str = ""
+    scopes: tuple[str, ...] = ()
+    redirect_port: int = 0
+    extra: Mapping[str, str] = {}
+    issuer: str = ""
+    gives: Literal["token", "key"] = "token"
+
+    def __repr__(self) -> str:
+        return f"OAuth({self.client_id!r} at {self.token_url!r})"
+
+
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One row of the catalog.
 
@@ -29,6 +57,11 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     finding the provider of a bare name; they limit nothing. ``families`` are the patterns of names
     that are this provider's own. ``aliases`` are other names of the provider. ``stateless``: it
     speaks Responses but keeps no answer that a later request could go on from.
+
+    ``login_only``: it takes the login of its vendor's own program, and no keys.
+    ``oauth`` is how to log in, where the provider or its user offers a client for that.
+    ``token_headers`` go with a login's token, not with a key; ``claim_headers`` do so too, each
+    with the claim of the token (a path into it) that is its value.
     """
 
     name: str
@@ -42,15 +75,21 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     aliases: tuple[str, ...] = ()
     key_optional: bool = False
     stateless: bool = False
+    login_only: bool = False
+    oauth: OAuth | None = None
+    token_headers: Mapping[str, str] = {}
+    claim_headers: Mapping[str, tuple[str, ...]] = {}
 
     @property
     def keyless(self) -> bool:
         """Whether an account without a key makes sense."""
         return self.key_optional or self.auth == "none"
 
-    def auth_in(self, dialect: str) -> Auth:
-        """How the key travels in *dialect*."""
-        return self.auth or _AUTH_OF_DIALECT[dialect]
+    def auth_in(self, dialect: str, kind: str = "api_key") -> Auth:
+        """How a credential of *kind* travels in *dialect*: a key as the dialect has it, and tokens,
+        pasted or of a login, as RFC 6750 does.
+        """
+        return (self.auth or _AUTH_OF_DIALECT[dialect]) if kind == "api_key" else "bearer"
 
 
 def credential_headers(auth: Auth, key: str) -> Mapping[str, str]:
@@ -106,6 +145,8 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "models": ("/models",),
         "passthrough": ("/{path}",),
     },
+    # A program on this machine: its base URL is command:name.
+    "command": {"generate": ("",)},
 }
 _TRAILING_V1 = re.compile(r"(?:/v1)+$")
 _VERSION_SEGMENT = re.compile(r"/v\d+(?:alpha|beta)?\d*(?:/|$)")

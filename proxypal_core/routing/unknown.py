@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from proxypal_core.accounts.account import masked
+from proxypal_core.providers.backend import SCHEME
 from proxypal_core.providers.provider import Provider
 from proxypal_core.routing.book import RouteBook, is_family, knows, listing, route_for, serving
 from proxypal_core.routing.names import ModelName
@@ -61,11 +62,12 @@ def _no_account(wanted: ModelName, book: RouteBook, prefer: str) -> str:
     if not missing:
         return ""
     first = missing[0]
-    step = (
-        f"put {{name: {first.name}}} under providers in the settings"
-        if first.keyless
-        else f"proxypal auth add-key {first.name}"
-    )
+    if SCHEME in first.endpoints:
+        step = f"put {first.name}: {{}} under backends in the settings"
+    elif first.keyless:
+        step = f"put {{name: {first.name}}} under providers in the settings"
+    else:
+        step = f"proxypal auth add-key {first.name}"
     return (
         f"{wanted.model!r} needs an account of {_either(row.name for row in missing)}, and there is"
         f" none; to add it: {step}"

@@ -4,46 +4,28 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from proxypal_core.settings.reading import Problem, did_you_mean
+import msgspec
 
-_KEYS = frozenset(
+from proxypal_core.providers import backend as programs
+from proxypal_core.providers.backend import Backend
+from proxypal_core.settings.reading import Problem, did_you_mean
+from proxypal_core.settings.schema import Duration
+
+# Keys of OpenClaw's that stand for a way of its own: a program that is kept running, a transcript
+# of its own to begin anew from, a second kind of system prompt.
+_IDLE = frozenset(
     {
-        "args",
-        "clear_env",
-        "command",
-        "env",
         "fork_arg",
         "fresh_session_recovery",
-        "image_arg",
-        "image_mode",
-        "image_path_scope",
-        "input",
-        "jsonl_dialect",
         "live_session",
-        "max_prompt_arg_chars",
-        "model_aliases",
-        "model_arg",
-        "output",
-        "reliability",
         "reseed_from_raw_transcript_when_uncompacted",
-        "resume_args",
         "resume_at_arg",
-        "resume_output",
-        "serialize",
-        "session_arg",
-        "session_args",
-        "session_id_fields",
-        "session_mode",
-        "system_prompt_arg",
-        "system_prompt_file_arg",
-        "system_prompt_file_config_arg",
-        "system_prompt_file_config_key",
         "system_prompt_mode",
-        "system_prompt_when",
     }
 )
-# Below these, names are the user's own: variables of the environment, names of models.
-_FREE = frozenset({"env", "model_aliases"})
+_KEYS = frozenset(field.name for field in msgspec.structs.fields(Backend)) - {"name"}
+# Below these, names are the user's own: variables, models, files.
+_FREE = frozenset({"env", "model_aliases", "files"})
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
@@ -59,12 +41,63 @@ def normalised(backend: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def backend_problems(name: str, backend: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with the normalised *backend* called *name*."""
-    for key in backend:
-        if key not in _KEYS:
-            yield Problem(f"backends.{name}.{key}", "unknown key", did_you_mean(key, _KEYS))
-    command = backend.get("command")
-    if command is not None and not (isinstance(command, str) and command):
-        yield Problem(f"backends.{name}.command", "must be the path or name of a program")
+    path = f"backends.{name}"
+    unknown = [key for key in backend if key not in _KEYS | _IDLE]
+    for key in unknown:
+        yield Problem(f"{path}.{key}", "unknown key", did_you_mean(key, _KEYS))
+    if not _NAME.fullmatch(name):
+        yield Problem(path, "must be named in small letters, digits and '-', such as my-cli")
+    command = backend.get("command", "")
+    if not isinstance(command, str) or ("command" in backend and not command):
+        yield Problem(f"{path}.command", "must be the path or name of a program")
+    elif unknown:
+        pass  # one of them may be what is missed below
+    elif not command and name not in programs.builtin_rows():
+        hint = did_you_mean(name, programs.builtin_rows())
+        yield Problem(f"{path}.command", "is required", hint)
+    else:
+        yield from _wrong(name, backend)
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def _wrong(name: str, backend: Mapping[str, Any]) -> Iterator[Problem]:
+    path = f"backends.{name}"
+    try:
+        row = _row(backend)
+    except ValueError as error:
+        yield Problem(f"{path}.timeout", str(error))
+        return
+    try:
+        made = programs.from_row(name, row)
+    except ValueError as error:
+        problem, _, where = str(error).partition(" - at `$")
+        where = where.rstrip("`").replace("[...]", "")
+        yield Problem(path + where, problem[:1].lower() + problem[1:])
+        return
+    dialects = tuple(programs.line_dialects())
+    if made.jsonl_dialect not in dialects:
+        yield Problem(f"{path}.jsonl_dialect", f"must be one of {', '.join(dialects)}")
+
+
+def backends_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Backend]:
+    """The backends of the settings' *rows*, by name."""
+    return {name: programs.from_row(name, _row(row)) for name, row in rows.items()}
+
+
+def idle_keys(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """The path of each key that is accepted for OpenClaw's sake and does nothing."""
+    for name, row in rows.items():
+        yield from (f"backends.{name}.{key}" for key in row if key in _IDLE)
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """*row* as a backend is made of it."""
+    kept = {key: value for key, value in row.items() if key not in _IDLE}
+    if "timeout" in kept:
+        kept["timeout"] = float(Duration.read(kept["timeout"]))
+    return kept
 
 
 def _snake(key: str) -> str:

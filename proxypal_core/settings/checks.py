@@ -1,5 +1,6 @@
 """What a well-formed document may still have wrong with it: one function a rule or a section."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from ipaddress import ip_address
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit
 from proxypal_core.providers.catalog import Catalog, find, variables
 from proxypal_core.settings.backends import backend_problems
 from proxypal_core.settings.reading import Problem, did_you_mean
-from proxypal_core.settings.schema import ClientKey, Document
+from proxypal_core.settings.schema import ClientKey, Document, Duration, OAuth
 
 # Keys that stand in published examples, ours and other programs': somebody tries them.
 _SAMPLE_KEYS = frozenset(
@@ -31,6 +32,8 @@ _SAMPLE_KEYS = frozenset(
     }
 )
 _PROXY_SCHEMES = ("http", "https")
+_LONGEST_EXPRESSION = 500
+_PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 def check(document: Document, catalog: Catalog) -> Iterator[Problem]:
@@ -110,6 +113,7 @@ def _providers(document: Document, catalog: Catalog) -> Iterator[Problem]:
             yield from _address(f"{path}.base_url", row.base_url)
         for dialect, url in row.endpoints.items():
             yield from _address(f"{path}.endpoints.{dialect}", url)
+        yield from _oauth(f"{path}.oauth", row.oauth)
         provider = find(catalog, row.name)
         if not (row.endpoints or row.base_url) and (provider is None or not provider.endpoints):
             yield Problem(
@@ -122,6 +126,20 @@ def _providers(document: Document, catalog: Catalog) -> Iterator[Problem]:
             if taken and other is not provider:
                 name = min(taken)
                 yield Problem(f"{path}.aliases", f"{name} is already the name of {other.name}")
+
+
+def _oauth(path: str, row: OAuth) -> Iterator[Problem]:
+    if row == OAuth():
+        return
+    for name in ("client_id", "token_url"):
+        if not getattr(row, name):
+            yield Problem(f"{path}.{name}", "is required")
+    if not (row.authorize_url or row.device_url):
+        yield Problem(f"{path}.authorize_url", "is required, or device_url")
+    for name in ("authorize_url", "token_url", "device_url"):
+        url = getattr(row, name)
+        if url:
+            yield from _confidential(f"{path}.{name}", url)
 
 
 def _accounts(document: Document, catalog: Catalog) -> Iterator[Problem]:
@@ -144,6 +162,7 @@ def _accounts(document: Document, catalog: Catalog) -> Iterator[Problem]:
             yield Problem(f"{path}.api_key", "is required", hint)
         if row.proxy != "direct":
             yield from _proxy(f"{path}.proxy", row.proxy)
+        yield from _prefix(f"{path}.prefix", row.prefix, document, catalog)
 
 
 def _models(document: Document, catalog: Catalog) -> Iterator[Problem]:
@@ -153,12 +172,54 @@ def _models(document: Document, catalog: Catalog) -> Iterator[Problem]:
     for at, row in enumerate(rows):
         if not row.name:
             yield Problem(f"models[{at}].name", "must not be empty")
-        if row.name in _reached(row.name, routes):
+        yield from _stars(f"models[{at}].name", row.name, f"models[{at}].route", row.route)
+        back = _way_back(row.name, routes)
+        if back:
             yield Problem(
                 f"models[{at}].route",
-                f"leads back to {row.name}",
+                f"leads back to itself: {' → '.join(back)}",
                 "write provider/model to mean the provider's model of that name",
             )
+
+
+def _order(document: Document, catalog: Catalog) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, ids in document.routing.order.items():
+        path = f"routing.order.{name}"
+        owner = _owner(name, document, catalog)
+        if not owner:
+            hint = did_you_mean(name, [*_names(catalog), *document.backends])
+            yield Problem(path, f"there is no provider called {name}", hint)
+            continue
+        if owner in owners:
+            yield Problem(path, f"is the same provider as {owners[owner]}")
+        owners[owner] = name
+        yield from _repeated((f"{path}[{{}}]", account) for account in ids)
+        for at, account in enumerate(ids):
+            head, colon, rest = account.partition(":")
+            if not (colon and rest and _owner(head, document, catalog) == owner):
+                yield Problem(f"{path}[{at}]", f"is no account of {owner}", f"ids are {owner}:name")
+
+
+def _fallbacks(document: Document, catalog: Catalog) -> Iterator[Problem]:
+    for pattern, models in document.routing.fallbacks.items():
+        path = f"routing.fallbacks.{pattern}"
+        yield from _stars(path, pattern, path, models)
+
+
+def _cooldown_rules(document: Document, catalog: Catalog) -> Iterator[Problem]:
+    for at, row in enumerate(document.cooldowns.rules):
+        path = f"cooldowns.rules[{at}]"
+        if not row.means:
+            yield Problem(f"{path}.means", "is required")
+        if not row.status and not row.text:
+            yield Problem(path, "must have a status or a text, or it would fit every failure")
+        if row.provider and not _owner(row.provider, document, catalog):
+            hint = did_you_mean(row.provider, [*_names(catalog), *document.backends])
+            yield Problem(f"{path}.provider", f"there is no provider called {row.provider}", hint)
+        yield from _expression(f"{path}.text", row.text)
+        if row.rest:
+            yield from _duration(f"{path}.rest", row.rest)
 
 
 def _network(document: Document, catalog: Catalog) -> Iterator[Problem]:
@@ -184,6 +245,9 @@ _RULES: tuple[Callable[[Document, Catalog], Iterator[Problem]], ...] = (
     _providers,
     _accounts,
     _models,
+    _order,
+    _fallbacks,
+    _cooldown_rules,
     _network,
     _state,
     _backends,
@@ -207,6 +271,46 @@ def _sample(path: str, key: str) -> Iterator[Problem]:
         yield Problem(path, "is a key from a published example", "make one: openssl rand -hex 24")
 
 
+def _prefix(path: str, prefix: str, document: Document, catalog: Catalog) -> Iterator[Problem]:
+    if not prefix:
+        return
+    if not _PREFIX.fullmatch(prefix):
+        yield Problem(path, "must be a-z, 0-9, '.', '_' or '-', and begin with a letter or a digit")
+    elif prefix == "demo" or _owner(prefix, document, catalog):
+        yield Problem(path, f"{prefix} is already the name of a provider")
+    elif any(row.name == prefix for row in document.models):
+        yield Problem(path, f"{prefix} is already the name of a route, under models")
+
+
+def _stars(
+    name_path: str, name: str, members_path: str, members: Iterable[str]
+) -> Iterator[Problem]:
+    if name.count("*") > 1:
+        yield Problem(name_path, "must not have more than one *")
+    for at, member in enumerate(members):
+        if "*" in member and "*" not in name:
+            yield Problem(
+                f"{members_path}[{at}]", f"has a *, and {name} has none that it could stand for"
+            )
+
+
+def _expression(path: str, text: str) -> Iterator[Problem]:
+    if len(text) >= _LONGEST_EXPRESSION:
+        yield Problem(path, f"must be shorter than {_LONGEST_EXPRESSION} characters")
+        return
+    try:
+        re.compile(text)
+    except re.error as error:
+        yield Problem(path, f"is not a regular expression: {error}")
+
+
+def _duration(path: str, text: str) -> Iterator[Problem]:
+    try:
+        Duration.read(text)
+    except ValueError as error:
+        yield Problem(path, str(error))
+
+
 def _address(path: str, url: str) -> Iterator[Problem]:
     try:
         parts = urlsplit(url)
@@ -216,6 +320,15 @@ def _address(path: str, url: str) -> Iterator[Problem]:
         good = False
     if not good:
         yield Problem(path, f"is not an address: {url}", "such as https://api.example.com/v1")
+
+
+def _confidential(path: str, url: str) -> Iterator[Problem]:
+    """*url* is one that secrets go to: over TLS, or within this machine."""
+    problems = list(_address(path, url))
+    yield from problems
+    parts = urlsplit(url)
+    if not problems and parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        yield Problem(path, "must begin with https://, since secrets go there")
 
 
 def _proxy(path: str, url: str) -> Iterator[Problem]:
@@ -235,20 +348,31 @@ def _address_hint(name: str) -> str:
     return f"set {' and '.join(needed)}" if needed else f"add {name} under providers"
 
 
+def _owner(name: str, document: Document, catalog: Catalog) -> str:
+    """The provider or command-line tool called *name*, by any of its names; empty for none."""
+    provider = find(catalog, name)
+    return provider.name if provider else name if name in document.backends else ""
+
+
 def _names(catalog: Catalog) -> list[str]:
     return [name for row in catalog.values() for name in (row.name, *row.aliases)]
 
 
-def _reached(start: str, routes: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """Every name that the route of *start* leads to."""
-    reached: set[str] = set()
-    ahead = [*routes[start]]
-    while ahead:
-        name = ahead.pop()
-        if name not in reached:
-            reached.add(name)
-            ahead += routes.get(name, ())
-    return reached
+def _way_back(start: str, routes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The names over which the route of *start* leads back to it, with both ends; empty where it does
+    not. The name of a route in its own chain is no way back: it means the model of that name.
+    """
+    ways: list[tuple[str, ...]] = [(start,)]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop()
+        for name in routes.get(way[-1], ()):
+            if name == start != way[-1]:
+                return (*way, start)
+            if name != way[-1] and name not in seen:
+                seen.add(name)
+                ways.append((*way, name))
+    return ()
 
 
 def _is_date(text: str) -> bool:

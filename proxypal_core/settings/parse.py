@@ -8,8 +8,8 @@ import msgspec
 from proxypal_core.providers import catalog as catalogs
 from proxypal_core.providers import yamlio
 from proxypal_core.providers.catalog import Catalog
-from proxypal_core.providers.provider import Provider
-from proxypal_core.settings.backends import normalised
+from proxypal_core.providers.provider import OAuth, Provider
+from proxypal_core.settings.backends import idle_keys, normalised
 from proxypal_core.settings.checks import check
 from proxypal_core.settings.reading import Problem, SettingsError, read
 from proxypal_core.settings.schema import (
@@ -194,17 +194,20 @@ def _overlaid(known: Provider, row: ProviderRow) -> Provider:
         families=row.families or known.families,
         aliases=tuple(dict.fromkeys((*known.aliases, *row.aliases))),
         env=row.env or known.env,
+        oauth=_oauth(row) or known.oauth,
     )
+
+
+def _oauth(row: ProviderRow) -> OAuth | None:
+    given = msgspec.structs.asdict(row.oauth)
+    return OAuth(**given) if row.oauth.token_url else None
 
 
 # ── what is accepted and does nothing yet ────────────────────────────────────────────────────
 
 NOT_YET: tuple[str, ...] = (
-    "backends",
     "client_keys[].budget_usd",
     "client_keys[].tokens_per_minute",
-    "routing.affinity_ttl",
-    "routing.session_affinity",
     "state.backend",
     "state.tenant",
     "state.url",
@@ -215,10 +218,10 @@ NOT_YET: tuple[str, ...] = (
 
 def without_effect(settings: Settings) -> list[str]:
     """A sentence for each setting that was changed from its default and does nothing yet."""
+    changed = (path for pattern in NOT_YET for path in _changed(settings, pattern.split("."), ""))
     return [
         f"{path} has no effect in this version"
-        for pattern in NOT_YET
-        for path in _changed(settings, pattern.split("."), "")
+        for path in (*changed, *idle_keys(settings.backends))
     ]
 
 

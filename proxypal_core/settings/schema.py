@@ -113,6 +113,34 @@ class ClientKey(Row, frozen=True):
 # ── the way out ──────────────────────────────────────────────────────────────────────────────
 
 
+class OAuth(Row, frozen=True):
+    client_id: Annotated[
+        str,
+        Meta(description="Your OAuth client at the provider, of the kind for desktop programs."),
+    ] = ""
+    client_secret: Annotated[
+        SecretText, Meta(description="The client's secret, where the provider gives it one.")
+    ] = SecretText("")
+    authorize_url: Annotated[
+        str, Meta(description="Where a browser is sent to log in (authorization code with PKCE).")
+    ] = ""
+    token_url: Annotated[
+        str, Meta(description="Where codes and refresh tokens are exchanged for tokens.")
+    ] = ""
+    device_url: Annotated[
+        str, Meta(description="Where a device code is asked for, to log in on another machine.")
+    ] = ""
+    scopes: Annotated[tuple[str, ...], Meta(description="What the login may be used for.")] = ()
+    redirect_port: Annotated[
+        int,
+        Meta(ge=0, le=65535, description="Loopback port that the browser comes back to; 0 is any."),
+    ] = 0
+    issuer: Annotated[
+        str, Meta(description="The issuer that the provider names in its answers, to be checked.")
+    ] = ""
+    extra: Annotated[Mapping[str, str], Meta(description="Parameters added to authorize_url.")] = {}
+
+
 class ProviderRow(Row, frozen=True):
     name: Annotated[str, Meta(description="The provider's name, as in provider/model.")]
     dialect: Annotated[
@@ -142,6 +170,9 @@ class ProviderRow(Row, frozen=True):
     env: Annotated[
         tuple[str, ...], Meta(description="Environment variables that may hold a key.")
     ] = ()
+    oauth: Annotated[
+        OAuth, Meta(description="An OAuth client of your own, for proxypal auth login.")
+    ] = OAuth()
 
 
 class Account(Row, frozen=True):
@@ -150,6 +181,12 @@ class Account(Row, frozen=True):
         SecretText,
         Meta(description="The key, better as ${NAME}; unset, the account is left out."),
     ] = SecretText("")
+    disabled: Annotated[
+        bool, Meta(description="Leave the account alone, without deleting its row.")
+    ] = False
+    prefix: Annotated[
+        str, Meta(description="A name of your own: prefix/model asks only accounts that have it.")
+    ] = ""
     priority: Annotated[int, Meta(description="Accounts of the highest priority go first.")] = 0
     weight: Annotated[
         int, Meta(ge=1, description="Its share of the requests under the weighted strategy.")
@@ -172,10 +209,17 @@ class Account(Row, frozen=True):
 
 
 class ModelRow(Row, frozen=True):
-    name: Annotated[str, Meta(description="The name that clients ask for.")]
-    route: Annotated[
-        tuple[str, ...], Meta(min_length=1, description="Models to try for it, in this order.")
+    name: Annotated[
+        str, Meta(description="The name that clients ask for; one * in it stands for any text.")
     ]
+    route: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description="Models to try for it; * is what the name's * stood for."),
+    ]
+    strategy: Annotated[
+        Literal["in_order", "spread"],
+        Meta(description="Try them one after the other, or let their accounts take turns."),
+    ] = "in_order"
 
 
 class Routing(Row, frozen=True):
@@ -183,6 +227,14 @@ class Routing(Row, frozen=True):
         Literal["round_robin", "fill_first", "least_busy", "weighted"],
         Meta(description="Which of several ready accounts answers."),
     ] = "round_robin"
+    order: Annotated[
+        Mapping[str, tuple[str, ...]],
+        Meta(description="Ids of a provider's accounts, by provider, in the order to ask them."),
+    ] = {}
+    fallbacks: Annotated[
+        Mapping[str, tuple[str, ...]],
+        Meta(description="Models to try after those that a pattern fits, by pattern."),
+    ] = {}
     session_affinity: Annotated[
         bool, Meta(description="Keep a conversation on one account, so that prompt caches hit.")
     ] = True
@@ -190,8 +242,50 @@ class Routing(Row, frozen=True):
         Duration, Meta(description="How long after its last request a conversation is kept.")
     ] = Duration(3600)
     max_attempts: Annotated[
-        int, Meta(ge=1, description="Accounts tried for one request before it fails.")
+        int,
+        Meta(
+            ge=1,
+            description="Attempts of a request that may fail; an account that refuses at once,"
+            " being limited, without credit or logged out, is not counted.",
+        ),
     ] = 4
+    wait_up_to: Annotated[
+        Duration,
+        Meta(description="How long a request waits inside for an account that is ready soon."),
+    ] = Duration(5)
+    queue_timeout: Annotated[
+        Duration,
+        Meta(description="How long a request waits for an account at its max_concurrency."),
+    ] = Duration(30)
+
+
+class CooldownRule(Row, frozen=True):
+    provider: Annotated[
+        str, Meta(description="The provider whose failures it judges; empty means any.")
+    ] = ""
+    status: Annotated[Count, Meta(description="The status it judges; 0 means any.")] = 0
+    text: Annotated[
+        str,
+        Meta(description="A regular expression to find in what the provider says, in any case."),
+    ] = ""
+    means: Annotated[
+        Literal[
+            "",
+            "rate_limit",
+            "billing",
+            "auth",
+            "forbidden",
+            "overloaded",
+            "transient",
+            "request",
+            "model",
+        ],
+        Meta(description="What such a failure is taken for; it must be given."),
+    ] = ""
+    rest: Annotated[
+        str,
+        Meta(description="A duration to rest instead; 0s means none, empty leaves it as it is."),
+    ] = ""
 
 
 class Cooldowns(Row, frozen=True):
@@ -208,6 +302,10 @@ class Cooldowns(Row, frozen=True):
     failure_window_hours: Annotated[
         Amount, Meta(description="Failures older than this are forgotten.")
     ] = 24
+    rules: Annotated[
+        tuple[CooldownRule, ...],
+        Meta(description="What failures mean, where you know better; the first that fits counts."),
+    ] = ()
 
 
 class Timeouts(Row, frozen=True):
@@ -275,7 +373,7 @@ class State(Row, frozen=True):
 
 class Vault(Row, frozen=True):
     key_source: Annotated[
-        Literal["auto", "keyring", "file", "environment"],
+        Literal["auto", "keyring", "file", "passphrase", "environment"],
         Meta(description="Where the key that encrypts the vault comes from."),
     ] = "auto"
 
@@ -345,10 +443,12 @@ class Settings(Document, frozen=True):
     """A document that was checked.
 
     ``accounts`` also holds those that come from the environment; ``catalog`` holds every provider,
-    built in or from the document; ``notices`` say what was left out and why.
+    built in or from the document; ``kinds`` says what is not an API key, by the account's id;
+    ``notices`` say what was left out and why.
     """
 
     catalog: Catalog = {}
+    kinds: Mapping[str, Literal["oauth", "token", "api_key"]] = {}
     notices: tuple[str, ...] = ()
 
     def provider_of(self, account_id: str) -> str:

@@ -91,6 +91,14 @@ def _json_or_repr(value: Any) -> Any:
     return value
 
 
+_live: set[str] = set()
+
+
+def leave_out(secrets: Iterable[str]) -> None:
+    """Have *secrets* left out of every line from now on, with those that are left out already."""
+    _live.update(secrets)
+
+
 def configure(
     *,
     level: str = "info",
@@ -103,7 +111,7 @@ def configure(
     Raises:
         OSError: the file cannot be written.
     """
-    live = frozenset(secrets)
+    leave_out(secrets)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -132,7 +140,7 @@ def configure(
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _harmless,
                 render,
-                lambda _logger, _name, text: scrubbed(str(text), live),
+                lambda _logger, _name, text: scrubbed(str(text), _live),
             ],
         )
     )

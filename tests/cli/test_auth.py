@@ -8,55 +8,15 @@ import pytest
 from click.testing import CliRunner
 
 from proxypal_core import app
-from proxypal_core.cli import auth as module
+from proxypal_core.cli import accounts as module
 from proxypal_core.cli import main as program
 from proxypal_core.cli.main import main
 from proxypal_core.settings.parse import parse
 from proxypal_core.settings.schema import SecretText
 from proxypal_core.wire import jsonio
+from tests.cli.home import KEY, Home
 
-KEY = "sk-CANARY-0123456789-abcdefghijkl-WXYZ"
 OTHER_KEY = "sk-CANARY-of-another-account-987654"
-
-
-class Home:
-    """An installation of its own, and the commands run in it."""
-
-    def __init__(self, root):
-        self.root = root
-        self.data = root / "elsewhere" / "data"
-        self.vault = self.data / "auth-profiles.vault"
-        self.settings = root / "config.yaml"
-        self.environment = {
-            "PROXYPAL_CONFIG": str(self.settings),
-            "PROXYPAL_DATA_DIR": str(self.data),
-            "PROXYPAL_STATE_DIR": str(root / "elsewhere" / "state"),
-            "PROXYPAL_VAULT_KEY": None,
-            "CREDENTIALS_DIRECTORY": None,
-        }
-        self.configure("")
-
-    def configure(self, text):
-        self.settings.write_text(text)
-
-    def run(self, *arguments, stdin=None, **environment):
-        runner = CliRunner(env={**self.environment, **environment})
-        result = runner.invoke(main, ["auth", *arguments], input=stdin)
-        assert "CANARY" not in result.output
-        assert result.exception is None or isinstance(result.exception, SystemExit)
-        return result
-
-    def add(self, *arguments, key=KEY, **environment):
-        return self.run("add-key", *arguments, stdin=key, **environment)
-
-    def profiles(self):
-        environment = {name: value for name, value in self.environment.items() if value}
-        return module.vault_of(parse("", {}), environment).read().profiles
-
-    def listed(self, **environment):
-        result = self.run("list", "--json", **environment)
-        assert result.exit_code == 0
-        return {row["id"]: row for row in jsonio.loads(result.stdout)["accounts"]}
 
 
 @pytest.fixture
@@ -80,8 +40,7 @@ def test_a_piped_key_is_kept_and_the_next_step_is_said(home, arguments, profile_
 
     assert result.exit_code == 0, result.output
     assert f"{profile_id} is in the vault, {home.vault}." in result.output
-    assert "Restart the daemon (proxypal serve)" in result.output
-    assert "ask for openai/gpt-" in result.output
+    assert "Next: proxypal models status" in result.output
     kept = home.profiles()[profile_id]
     created = kept.pop("created")
     assert kept == {"type": "api_key", "provider": "openai", "key": KEY, **rest}
@@ -103,7 +62,7 @@ def test_a_provider_of_the_settings_is_known(home):
     result = home.add("mine")
 
     assert result.exit_code == 0
-    assert "ask for mine/MODEL" in result.output
+    assert list(home.profiles()) == ["mine:default"]
 
 
 def test_an_unknown_provider_is_a_usage_error_with_a_hint(home):
@@ -218,8 +177,15 @@ def test_the_list_for_people_is_a_table(home):
 
     lines = home.run("list").output.splitlines()
 
-    assert lines[0].split() == ["ID", "TYPE", "PROVIDER", "KEY", "SOURCE", "NOTE"]
-    assert lines[1].split() == ["openai:default", "api_key", "openai", "sk-C…WXYZ", "vault"]
+    assert lines[0].split() == ["ID", "TYPE", "PROVIDER", "KEY", "SOURCE", "STATE", "NOTE"]
+    assert lines[1].split() == [
+        "openai:default",
+        "api_key",
+        "openai",
+        "sk-C…WXYZ",
+        "vault",
+        "static",
+    ]
 
 
 def test_an_empty_list_says_how_to_go_on_and_makes_nothing(home):
@@ -267,7 +233,7 @@ def test_what_is_removed_is_gone(home, word):
     result = home.run("remove", word)
 
     assert result.exit_code == 0
-    assert "Restart the daemon" in result.output
+    assert "gemini:work is no longer in the vault." in result.output
     assert list(home.profiles()) == ["gemini:play"]
 
 
@@ -293,9 +259,7 @@ def test_removing_from_no_vault_makes_none(home):
 # ── settings, keys, damage ───────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    "text", ["listen: {prot: 1}", "vault: {key_source: nowhere}", "vault: {key_source: keyring}"]
-)
+@pytest.mark.parametrize("text", ["listen: {prot: 1}", "vault: {key_source: nowhere}"])
 @pytest.mark.parametrize("arguments", [["add-key", "openai"], ["list"], ["remove", "openai:a"]])
 def test_bad_settings_end_with_78(home, text, arguments):
     home.configure(text)
@@ -371,7 +335,11 @@ def test_a_profile_of_the_vault_is_an_account_and_its_key_stays_out_of_the_log()
 @pytest.mark.parametrize(
     ("profile_id", "profile", "reason"),
     [
-        ("openai:a", {"type": "oauth", "key": KEY}, "type 'oauth'"),
+        ("openai:a", {"type": "palm-print", "key": KEY}, "type 'palm-print'"),
+        ("openai:a", {"type": ["oauth"], "key": KEY}, "does nothing with type"),
+        ("openai:a", {"type": "oauth", "key": KEY}, "no refresh"),
+        ("openai:a", {"type": "token", "key": KEY}, "no token"),
+        ("openai:a", {"type": "linked", "file": "x"}, "no source"),
         ("openai:a", {}, "type None"),
         ("openai:a", {"type": "api_key"}, "no key"),
         ("openai:a", {"type": "api_key", "key": ""}, "no key"),
@@ -429,3 +397,102 @@ def test_the_daemon_goes_on_with_an_earlier_generation_and_says_so(home, monkeyp
 
     assert [row.id for row in settings.accounts] == ["openai:work"]
     assert "is used in its place" in result.output
+
+
+# ── switching off, putting in order, resetting ───────────────────────────────────────────────
+
+
+def test_what_is_disabled_is_left_alone_and_not_forgotten(home):
+    home.add("openai", "--name", "work")
+
+    assert home.run("disable", "openai:work").exit_code == 0
+    settings = app.with_profiles(parse("", {}), home.profiles())
+    assert app.accounts_of(settings)[0].disabled
+    assert "proxypal auth enable" in home.listed()["openai:work"]["note"]
+
+    assert home.run("enable", "openai:work").exit_code == 0
+    assert "disabled" not in home.profiles()["openai:work"]
+    assert home.profiles()["openai:work"]["key"] == KEY
+
+
+def test_only_what_is_in_the_vault_can_be_disabled(home):
+    result = home.run("disable", "anthropic:env", ANTHROPIC_API_KEY=OTHER_KEY)
+
+    assert result.exit_code == 1
+    assert "the settings or the environment" in result.stderr
+
+
+def order(home, *arguments):
+    return home.run("order", *arguments)
+
+
+def test_an_order_is_set_shown_and_cleared(home):
+    for name in ("a", "b", "c"):
+        home.add("gemini", "--name", name)
+    before = home.profiles()
+
+    assert "take turns" in order(home, "get", "--provider", "google").output
+    assert order(home, "set", "--provider", "google", "google:b", "gemini:a").exit_code == 0
+    assert order(home, "get", "--provider", "gemini").output.split() == ["gemini:b", "gemini:a"]
+    shown = jsonio.loads(order(home, "get", "--provider", "gemini", "--json").output)
+    assert shown == {"provider": "gemini", "order": ["gemini:b", "gemini:a"]}
+    assert home.profiles() == before
+
+    assert order(home, "clear", "--provider", "gemini").exit_code == 0
+    shown = jsonio.loads(order(home, "get", "--provider", "gemini", "--json").output)
+    assert shown == {"provider": "gemini", "order": None}
+
+
+@pytest.mark.parametrize(
+    ("ids", "code", "said"),
+    [
+        (["openai:b"], 1, "did you mean openai:a"),
+        (["openai:a", "openai:a"], 2, "twice"),
+        (["gemini:b"], 2, "no account of openai"),
+        ([], 2, "ID"),
+    ],
+)
+def test_an_order_names_accounts_of_its_provider_once(home, ids, code, said):
+    home.add("openai", "--name", "a")
+    home.add("gemini", "--name", "b")
+
+    result = order(home, "set", "--provider", "openai", *ids)
+
+    assert result.exit_code == code
+    assert said in result.output
+
+
+def test_an_order_in_the_settings_is_changed_there(home):
+    home.add("openai", "--name", "a")
+    home.configure('routing: {order: {openai: ["openai:a"]}}')
+
+    result = order(home, "set", "--provider", "openai", "openai:a")
+
+    assert result.exit_code == 1
+    assert "routing.order" in result.stderr
+
+
+def test_the_daemon_has_the_order_of_the_vault_and_prefers_the_settings(home):
+    orders = {"order": {"openai": ["openai:a"], "gemini": ["gemini:b"], "odd": "x"}}
+    settings = parse('routing: {order: {openai: ["openai:z"]}}', {})
+
+    after = app.with_profiles(settings, {}, orders)
+
+    assert after.routing.order == {"openai": ("openai:z",), "gemini": ("gemini:b",)}
+
+
+def test_without_a_daemon_a_reset_is_for_the_next_one(home):
+    home.configure("listen: {port: 1}")  # where nobody listens
+    home.add("openai")
+
+    for arguments in (["reset"], ["reset", "openai:default"]):
+        result = home.run(*arguments)
+        assert result.exit_code == 0
+        assert "No daemon runs" in result.output
+
+
+def test_a_login_only_provider_takes_no_key(home):
+    result = home.add("openai-codex")
+
+    assert result.exit_code == 2
+    assert "proxypal auth link" in result.output

@@ -118,3 +118,11 @@ def test_a_provider_may_have_its_own_way_or_want_no_key():
     }
     assert credential_headers(Provider(name="p", auth="none").auth_in("anthropic"), "k") == {}
     assert credential_headers("bearer", "") == {}
+
+
+@pytest.mark.parametrize("kind", ["oauth", "token"])
+@pytest.mark.parametrize("dialect", ["anthropic", "gemini", "openai-chat", "openai-responses"])
+def test_tokens_travel_as_bearers_whatever_the_dialect(kind, dialect):
+    auth = Provider(name="p", auth="x-api-key").auth_in(dialect, kind)
+
+    assert credential_headers(auth, "t") == {"authorization": "Bearer t"}

@@ -265,6 +265,12 @@ def test_everything_wrong_is_said_at_once_with_its_line():
     assert str(found["listen.port"]) == "listen.port: must be an integer, not a string"
 
 
+NAMES_TAKEN = """
+models: [{name: best, route: [openai/x]}]
+backends: {codex-cli: {command: y}}
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "path", "says"),
     [
@@ -314,11 +320,63 @@ def test_everything_wrong_is_said_at_once_with_its_line():
         ),
         ("providers: [{name: openai}, {name: openai}]", "providers[1].name", "already"),
         ("providers: [{name: openai, aliases: [kimi]}]", "providers[0].aliases", "moonshot"),
-        ("models: [{name: a, route: []}]", "models[0].route", "empty"),
+        ("cooldowns: {rules: [{status: 400}]}", "cooldowns.rules[0].means", "required"),
+        ("cooldowns: {rules: [{means: auth}]}", "cooldowns.rules[0]", "a status or a text"),
+        ("cooldowns: {rules: [{status: 4, means: no}]}", "cooldowns.rules[0].means", "one of"),
+        ("cooldowns: {rules: [{text: '(', means: auth}]}", "cooldowns.rules[0].text", "expression"),
         (
-            "models: [{name: c, route: [a]}, {name: a, route: [openai/x, a]}]",
-            "models[1].route",
-            "leads back",
+            f"cooldowns: {{rules: [{{text: {'a' * 500}, means: auth}}]}}",
+            "cooldowns.rules[0].text",
+            "shorter",
+        ),
+        (
+            "cooldowns: {rules: [{status: 4, means: auth, rest: soon}]}",
+            "cooldowns.rules[0].rest",
+            "duration",
+        ),
+        (
+            "cooldowns: {rules: [{status: 4, means: auth, provider: opnai}]}",
+            "cooldowns.rules[0].provider",
+            "did you mean openai",
+        ),
+        ("models: [{name: a, route: []}]", "models[0].route", "empty"),
+        ("models: [{name: a, route: [b], strategy: random}]", "models[0].strategy", "in_order"),
+        ("models: [{name: a*b*, route: [b]}]", "models[0].name", "more than one *"),
+        ("models: [{name: a, route: [b, c*]}]", "models[0].route[1]", "none that it could"),
+        ("routing: {fallbacks: {a**: [b]}}", "routing.fallbacks.a**", "more than one *"),
+        ("routing: {fallbacks: {a: [b*]}}", "routing.fallbacks.a[0]", "none that it could"),
+        ("routing: {fallbacks: {a-*: gpt-5}}", "routing.fallbacks.a-*", "list"),
+        ("routing: {order: {opnai: []}}", "routing.order.opnai", "did you mean openai"),
+        ("routing: {order: {openai: [work]}}", "routing.order.openai[0]", "no account of openai"),
+        (
+            "routing: {order: {openai: ['openai:a', 'gemini:b']}}",
+            "routing.order.openai[1]",
+            "ids are openai:name",
+        ),
+        (
+            "routing: {order: {openai: ['openai:a', 'openai:a']}}",
+            "routing.order.openai[1]",
+            "already",
+        ),
+        (
+            "routing: {order: {claude: [], anthropic: []}}",
+            "routing.order.anthropic",
+            "same provider as claude",
+        ),
+        *(
+            (
+                f"accounts: [{{id: 'openai:a', api_key: k, prefix: {prefix}}}]" + NAMES_TAKEN,
+                "accounts[0].prefix",
+                says,
+            )
+            for prefix, says in [
+                ("a/b", "must be a-z"),
+                ("Team", "must be a-z"),
+                ("claude", "name of a provider"),
+                ("demo", "name of a provider"),
+                ("codex-cli", "name of a provider"),
+                ("best", "name of a route"),
+            ]
         ),
         ("cooldowns: {ladder: [1m, soon]}", "cooldowns.ladder[1]", "duration"),
         ("client_keys: [{name: a, key: sk-1234}]", "client_keys[0].key", "published"),
@@ -360,6 +418,40 @@ def test_a_mistake_is_named(text, path, says):
 
     assert list(found) == [path]
     assert says in str(found[path])
+
+
+def test_a_loop_of_routes_is_shown_at_each_of_them():
+    rows = "{name: c, route: [c, b]}, {name: b, route: [x, a]}, {name: a, route: [x, c, a]}"
+
+    found = problems(f"models: [{rows}]")
+
+    assert {path: found[path].problem for path in found} == {
+        "models[0].route": "leads back to itself: c → b → a → c",
+        "models[1].route": "leads back to itself: b → a → c → b",
+        "models[2].route": "leads back to itself: a → c → b → a",
+    }
+
+
+def test_routing_is_read():
+    settings = parse(
+        """
+accounts:
+  - {id: "openai:a", api_key: k, prefix: team.1, disabled: true}
+models:
+  - {name: gpt-*, route: [gpt-*, openai/gpt-*], strategy: spread}
+  - {name: claude-opus-4-5, route: [claude-opus-4-5, gpt-5]}
+routing:
+  order: {claude: ["anthropic:b", "claude:a"], codex-cli: ["codex-cli:local"]}
+  fallbacks: {claude-opus-*: [gpt-5]}
+backends: {codex-cli: {command: y}}
+""",
+        {},
+    )
+
+    assert settings.routing.order["claude"] == ("anthropic:b", "claude:a")
+    assert settings.routing.fallbacks == {"claude-opus-*": ("gpt-5",)}
+    assert [row.strategy for row in settings.models] == ["spread", "in_order"]
+    assert (settings.accounts[0].prefix, settings.accounts[0].disabled) == ("team.1", True)
 
 
 def test_an_open_door_is_refused():
@@ -475,7 +567,6 @@ def test_the_repository_s_file_shows_every_key_with_its_default():
     for name in (
         "listen",
         "routing",
-        "cooldowns",
         "timeouts",
         "streaming",
         "network",
@@ -488,6 +579,7 @@ def test_the_repository_s_file_shows_every_key_with_its_default():
         "admin_key",
     ):
         assert getattr(settings, name) == getattr(Document(), name)
+    assert msgspec.structs.replace(settings.cooldowns, rules=()) == Document().cooldowns
 
 
 def test_the_repository_s_file_names_every_built_in_provider():

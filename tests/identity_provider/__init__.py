@@ -1,0 +1,1 @@
+"""A strict identity provider on a real socket."""
