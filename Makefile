@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test vault-kills orphans real-cli token-storm fuzz lint type arch docs check format clean
+.PHONY: run test vault-kills orphans real-cli token-storm fuzz screenshots lint type arch docs check format clean
 
 run: $(VENV)/run.stamp  ## start the daemon on 127.0.0.1:8317
 	$(BIN)/proxypal serve --config config.yaml
@@ -26,6 +26,9 @@ real-cli: $(VENV)/dev.stamp  ## the vendors' own programs from npm, as backends 
 
 token-storm: $(VENV)/dev.stamp  ## four processes, one login, two hundred expiries (half a minute)
 	$(BIN)/python -m tests.identity_provider.storm
+
+screenshots: $(VENV)/dev.stamp  ## those in docs/screenshots; needs Chromium
+	$(BIN)/python -m tests.dashboard
 
 lint: $(VENV)/dev.stamp  ## style
 	$(BIN)/ruff check
