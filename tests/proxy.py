@@ -40,9 +40,13 @@ class StoppedClock:
 
 
 @asynccontextmanager
-async def proxy(config="", environment=None, *, clock=None, data_dir=None, **options):
-    """A proxy with the settings of *config* (YAML); without *data_dir* it forgets all at its end."""
+async def proxy(config="", environment=None, *, clock=None, data_dir=None, merge=None, **options):
+    """A proxy with the settings of *config* (YAML); without *data_dir* it forgets all at its end.
+
+    *merge* adds to the settings what a vault holds.
+    """
     settings = parse(config, environment or {}, host=HOST, port=0)
+    settings = merge(settings) if merge else settings
     ids = count(1)
     clock = clock or StoppedClock()
     parts = app.Clock(

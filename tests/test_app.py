@@ -116,6 +116,7 @@ def test_every_secret_of_the_settings_is_known_to_the_log():
 
     assert found == {
         "admin-in-force",
+        "admin-of-the-file",
         "key-of-a-client",
         "key-of-an-account",
         "key-of-environment",

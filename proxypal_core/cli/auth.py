@@ -14,6 +14,7 @@ from proxypal_core.cli.accounts import config_option, fail, vault_of, vault_or_e
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon import files
 from proxypal_core.settings.schema import Settings
+from proxypal_core.store import orders
 from proxypal_core.store.accounts_db import AccountsDB
 from proxypal_core.store.database import Database
 from proxypal_core.store.vault import Snapshot, VaultError
@@ -293,7 +294,7 @@ def set_order(provider: str, ids: tuple[str, ...], config: str | None) -> None:
             raise click.UsageError(f"{one} is no account of {name}.")
     if settings.routing.order.get(name):
         fail(f"The settings have an order for {name}, under routing.order: change it there.")
-    _revise_order(settings, {name: wanted})
+    _revise_order(settings, name, wanted)
     click.echo(f"{name}: {', '.join(wanted)}")
 
 
@@ -304,18 +305,13 @@ def clear_order(provider: str, config: str | None) -> None:
     """Let the accounts of provider P take turns again."""
     settings = settings_or_exit(config)
     name = accounts.provider_called(provider, settings).name
-    if name in app.orders(vault_or_exit(settings).bookkeeping):
-        _revise_order(settings, {name: None})
+    if name in orders.kept(vault_or_exit(settings).bookkeeping):
+        _revise_order(settings, name, None)
     click.echo(f"{name} has no order of its own any more.")
 
 
-def _revise_order(settings: Settings, changed: Mapping[str, list[str] | None]) -> None:
-    def change(now: Snapshot) -> Snapshot:
-        rows = {**app.orders(now.bookkeeping), **changed}
-        order = {name: list(ids) for name, ids in rows.items() if ids is not None}
-        return msgspec.structs.replace(now, bookkeeping={**now.bookkeeping, "order": order})
-
+def _revise_order(settings: Settings, provider: str, ids: list[str] | None) -> None:
     try:
-        accounts.own_vault(settings).revise(change)
+        accounts.own_vault(settings).revise(lambda now: orders.with_order(now, provider, ids))
     except VaultError as error:
         fail(str(error))

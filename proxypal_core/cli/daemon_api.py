@@ -33,17 +33,19 @@ def admin_key(settings: Settings) -> str:
     )
 
 
-def call(settings: Settings, method: str, path: str, **query: str) -> JsonObject | None:
+def call(
+    settings: Settings, method: str, path: str, body: JsonObject | None = None, /, **query: str
+) -> JsonObject | None:
     """What the daemon that *settings* describe answers; None when none runs.
 
     Raises:
         Refusal: it refuses.
     """
-    return asyncio.run(_call(settings, method, path, query))
+    return asyncio.run(_call(settings, method, path, body, query))
 
 
 async def _call(
-    settings: Settings, method: str, path: str, query: dict[str, str]
+    settings: Settings, method: str, path: str, body: JsonObject | None, query: dict[str, str]
 ) -> JsonObject | None:
     key = admin_key(settings)
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
@@ -54,16 +56,17 @@ async def _call(
                 method,
                 reachable(settings.listen) + path,
                 params=query,
+                json=body,
                 headers={"Authorization": f"Bearer {key}"},
                 ssl=trust(settings.listen.tls.cert),
                 allow_redirects=False,
             ) as answer,
         ):
-            body = await answer.read()
+            data = await answer.read()
             # Another program may have the port.
             if answer.headers.get("server") != "proxypal":
                 return None
-            document = jsonio.load_object(body)
+            document = jsonio.load_object(data)
     except (aiohttp.ClientError, OSError, TimeoutError, jsonio.Malformed):
         return None
     if answer.status == 200:
@@ -72,10 +75,12 @@ async def _call(
     raise Refusal(str(error.get("message")) if isinstance(error, dict) else f"it answered {error}")
 
 
-def call_or_exit(settings: Settings, method: str, path: str, **query: str) -> JsonObject | None:
+def call_or_exit(
+    settings: Settings, method: str, path: str, body: JsonObject | None = None, /, **query: str
+) -> JsonObject | None:
     """As ``call``; a refusal ends the program."""
     try:
-        return call(settings, method, path, **query)
+        return call(settings, method, path, body, **query)
     except Refusal as refusal:
         click.echo(f"The daemon at {reachable(settings.listen)} refuses: {refusal}", err=True)
         sys.exit(1)

@@ -58,7 +58,7 @@ def login(
         raise click.UsageError("--device needs neither --paste nor --no-browser.")
     accounts.profile_id_of(known, None, name)  # a wrong name is told before a person logs in
     accounts.changeable(settings)
-    paste = paste or not (no_browser or _has_browser())
+    paste = paste or not (no_browser or has_browser())
     try:
         grant = asyncio.run(
             _logged_in(settings, oauth, device=device, paste=paste, browser=not no_browser)
@@ -97,7 +97,7 @@ def _client(known: Provider, *, device: bool) -> OAuth:
     return known.oauth
 
 
-def _has_browser() -> bool:
+def has_browser() -> bool:
     """Whether a browser opened from here would be on the person's screen."""
     if os.environ.get("SSH_CONNECTION"):
         return False

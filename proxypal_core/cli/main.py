@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from typing import NoReturn
 
 import click
@@ -10,18 +11,22 @@ import structlog
 from proxypal_core import __version__, app
 from proxypal_core.cli.auth import auth, vault_of, vault_or_exit
 from proxypal_core.cli.auth_exchange import export_accounts, import_accounts, import_group
+from proxypal_core.cli.dashboard import dashboard
 from proxypal_core.cli.doctor import doctor
 from proxypal_core.cli.explain import explain
+from proxypal_core.cli.keys import keys
 from proxypal_core.cli.loading import EXIT_BAD_SETTINGS, settings_or_exit
 from proxypal_core.cli.login import link, login, paste_token, setup_token
 from proxypal_core.cli.models import models, test_account
 from proxypal_core.cli.settings import config as config_group
+from proxypal_core.cli.usage import usage
 from proxypal_core.cli.vault import vault as vault_group
 from proxypal_core.cli.watch import watch
 from proxypal_core.daemon import files
 from proxypal_core.daemon.reload import Sources, Unreadable
 from proxypal_core.daemon.run import CannotListen, Place, banner, run
-from proxypal_core.settings.parse import without_effect
+from proxypal_core.gateway.owned import Files
+from proxypal_core.settings.parse import parse, without_effect
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store import admin_key as admin_keys
 from proxypal_core.store.logins import Logins
@@ -65,15 +70,18 @@ def serve(config: str | None, host: str | None, port: int | None) -> None:
             now = vault.read()
         except VaultError as error:
             raise Unreadable(str(error)) from None
-        loaded = app.with_profiles(loaded, now.profiles, now.bookkeeping)
-        log.leave_out(app.secrets_of(loaded, admin_key))
-        return loaded
+        return app.with_profiles(loaded, now.profiles, now.bookkeeping)
 
     try:
         run(
             settings,
             admin_key=admin_key,
-            place=Place(data_dir, Logins(vault), Sources((path, vault.path), load)),
+            place=Place(
+                data_dir,
+                Logins(vault),
+                Sources((path, vault.path), load),
+                Files(vault, path, partial(parse, environment=os.environ, host=host, port=port)),
+            ),
             ready=lambda url: click.echo(banner(url, settings, file), err=True),
         )
     except CannotListen as error:
@@ -128,9 +136,12 @@ for command in (
     auth.add_command(command)
 main.add_command(auth)
 main.add_command(config_group)
+main.add_command(dashboard)
 main.add_command(doctor)
 main.add_command(explain)
 main.add_command(import_group)
+main.add_command(keys)
 main.add_command(models)
+main.add_command(usage)
 main.add_command(vault_group)
 main.add_command(watch)

@@ -15,6 +15,7 @@ from proxypal_core.cli import accounts, probe
 from proxypal_core.cli.accounts import SOON, Standing, config_option, fail, vault_or_exit
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon.run import reachable
+from proxypal_core.gateway.account_test import model_for
 from proxypal_core.providers.backend import builtin_rows
 from proxypal_core.providers.catalog import find
 from proxypal_core.settings.backends import backends_of
@@ -172,8 +173,9 @@ def _next_step(settings: Settings, usable: Sequence[Account]) -> str:
     if not usable:
         return "There is no account yet. Next: proxypal auth add-key anthropic"
     url = reachable(settings.listen)
+    providers = {row.name: row for row in app.providers_of(settings)}
     model = next(
-        (f"{one.provider}/{found}" for one in usable if (found := probe.model_for(one, settings))),
+        (f"{one.provider}/{found}" for one in usable if (found := model_for(one, providers))),
         "demo",
     )
     runs = accounts.daemon_runs(settings)

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from proxypal_core import __version__, app
 from proxypal_core.daemon.reload import Sources, follow
+from proxypal_core.gateway.owned import Files
 from proxypal_core.gateway.server import server
 from proxypal_core.settings.schema import Listen, Settings, Tls
 from proxypal_core.upstream.refresh import Profiles
@@ -39,13 +40,15 @@ class CannotListen(Exception):
 
 
 class Place(NamedTuple):
-    """Where a daemon keeps what must outlive it, the logins that it keeps fresh, and the files that
-    it looks at for changes of its settings. With none of them it forgets all at its end.
+    """Where a daemon keeps what must outlive it, the logins that it keeps fresh, the files that
+    it looks at for changes of its settings, and those that its owner may change through it. With
+    none of them it forgets all at its end.
     """
 
     data_dir: Path | None = None
     profiles: Profiles | None = None
     sources: Sources | None = None
+    files: Files | None = None
 
 
 NOWHERE = Place()
@@ -75,7 +78,12 @@ async def serve(
     listen = settings.listen
     tls = _tls(listen.tls)
     async with app.gateway(
-        settings, admin_key=admin_key, clock=clock, data_dir=place.data_dir, profiles=place.profiles
+        settings,
+        admin_key=admin_key,
+        clock=clock,
+        data_dir=place.data_dir,
+        profiles=place.profiles,
+        files=place.files,
     ) as served:
         # aiohttp waits that long twice: for the answer, then for the handler.
         runner = web.ServerRunner(server(served.handler), shutdown_timeout=DRAIN / 2)

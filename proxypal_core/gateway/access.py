@@ -7,32 +7,18 @@ must have a type that a page cannot send without asking first.
 
 import hashlib
 import hmac
+import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-import msgspec
-
-from proxypal_core.accounts.account import matches
+from proxypal_core.accounts.client_keys import ClientKey, Ledger, Quota
 from proxypal_core.hub.failure import Failure, Kind, Refused
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _BODY_TYPES = ("application/json", "multipart/form-data")
-
-
-class ClientKey(msgspec.Struct, frozen=True):
-    """A key that clients show us. Only its SHA-256 is kept; ``expires`` is in Unix seconds."""
-
-    name: str
-    digest: bytes
-    models: Sequence[str] = ()
-    requests_per_minute: int = 0
-    expires: float = 0.0
-
-    def allows(self, model: str) -> bool:
-        return not self.models or matches(model, self.models)
 
 
 def digest(key: str) -> bytes:
@@ -97,25 +83,37 @@ def shown_keys(
     return [key for key in (first, *keys.values()) if key]
 
 
+class OverLimit(Refused):
+    """A client key is used up for now; ``headers`` tell how much of what, and until when."""
+
+    def __init__(self, failure: Failure, headers: Mapping[str, str]) -> None:
+        super().__init__(failure)
+        self.headers = headers
+
+
 class Keyring:
-    """The client keys, and how often each was used in the last minute."""
+    """The client keys, and how much each may still be used."""
 
-    def __init__(self, keys: Sequence[ClientKey], clock: Callable[[], float]) -> None:
-        self._keys = tuple(keys)
+    def __init__(
+        self, keys: Sequence[ClientKey], clock: Callable[[], float], ledger: Ledger | None = None
+    ) -> None:
+        self.keys = tuple(keys)
+        self.ledger = ledger or Ledger(clock)
+        self.ledger.watch(self.keys)
         self._clock = clock
-        self._recent: dict[str, list[float]] = {}
 
-    def admit(self, shown: Sequence[str]) -> ClientKey | None:
+    def admit(self, shown: Sequence[str], dialect: str = "") -> ClientKey | None:
         """The key that lets a request in; None where no key is configured and all may come.
 
         Raises:
-            Refused: no shown key is one of ours, it has expired, or it was used too often.
+            OverLimit: the key was used too much, as a client of *dialect* is told.
+            Refused: no shown key is one of ours, or it has expired.
         """
-        if not self._keys:
+        if not self.keys:
             return None
         digests = [digest(key) for key in shown]
         # Every key is compared, so that the time taken tells nothing.
-        found = [key for d in digests for key in self._keys if hmac.compare_digest(key.digest, d)]
+        found = [key for d in digests for key in self.keys if hmac.compare_digest(key.digest, d)]
         if not found:
             raise Refused(
                 Failure(
@@ -129,23 +127,47 @@ class Keyring:
         now = self._clock()
         if key.expires and now >= key.expires:
             raise Refused(Failure(Kind.CLIENT_KEY, f"the client key {key.name!r} has expired"))
-        self._count(key, now)
+        reached = self.ledger.admit(key)
+        if reached:
+            longest = max(reached, key=lambda quota: quota.resets_in)
+            raise OverLimit(
+                over_limit(key, longest), limit_headers(dialect, self.ledger.quotas(key), now)
+            )
         return key
 
-    def _count(self, key: ClientKey, now: float) -> None:
-        if not key.requests_per_minute:
-            return
-        recent = [at for at in self._recent.get(key.name, ()) if at > now - 60]
-        if len(recent) >= key.requests_per_minute:
-            raise Refused(
-                Failure(
-                    Kind.RATE_LIMIT,
-                    f"the client key {key.name!r} may send {key.requests_per_minute} requests"
-                    " a minute",
-                    retry_after=recent[0] + 60 - now,
-                )
-            )
-        self._recent[key.name] = [*recent, now]
+
+_REACHED: Mapping[str, tuple[Kind, str]] = {
+    "requests": (Kind.RATE_LIMIT, "may send {:g} requests a minute"),
+    "tokens": (Kind.RATE_LIMIT, "may use {:g} tokens a minute"),
+    # What money would mend is not asked for again by clients that back off.
+    "budget": (Kind.BILLING, "may spend {:g} US dollars a month"),
+}
+
+
+def over_limit(key: ClientKey, quota: Quota) -> Failure:
+    """What a client is told that has reached the limit *quota* of its *key*."""
+    kind, text = _REACHED[quota.of]
+    message = f"the client key {key.name!r} {text.format(quota.limit)}"
+    return Failure(kind, message, retry_after=quota.resets_in)
+
+
+def limit_headers(dialect: str, quotas: Iterable[Quota], now: float) -> Mapping[str, str]:
+    """*quotas* in the headers that the clients of *dialect* know."""
+    of_vendor = _anthropic_headers if dialect == "anthropic" else _openai_headers
+    return {name: value for quota in quotas for name, value in of_vendor(quota, now)}
+
+
+def _openai_headers(quota: Quota, now: float) -> Iterator[tuple[str, str]]:
+    yield f"x-ratelimit-limit-{quota.of}", f"{quota.limit:g}"
+    yield f"x-ratelimit-remaining-{quota.of}", f"{quota.left:g}"
+    yield f"x-ratelimit-reset-{quota.of}", f"{math.ceil(quota.resets_in)}s"
+
+
+def _anthropic_headers(quota: Quota, now: float) -> Iterator[tuple[str, str]]:
+    at = datetime.fromtimestamp(math.ceil(now + quota.resets_in), UTC)
+    yield f"anthropic-ratelimit-{quota.of}-limit", f"{quota.limit:g}"
+    yield f"anthropic-ratelimit-{quota.of}-remaining", f"{quota.left:g}"
+    yield f"anthropic-ratelimit-{quota.of}-reset", f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def expiry(text: str) -> float:

@@ -8,47 +8,30 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
 import structlog
 from aiohttp import web
 
 from proxypal_core import routing
+from proxypal_core.accounts.client_keys import ClientKey
 from proxypal_core.accounts.pool import Target
 from proxypal_core.dialects import DIALECTS, openai_legacy
 from proxypal_core.dialects.base import Dialect
-from proxypal_core.gateway import access, management, surface
+from proxypal_core.gateway import access, answers, api, dashboard_files, dashboard_session, surface
+from proxypal_core.gateway.answers import refusal
 from proxypal_core.gateway.downstream import JsonArray, LegacyCompletions, Reframe
 from proxypal_core.gateway.exchange import Exchange, proxied_headers
-from proxypal_core.gateway.feed import Feed
-from proxypal_core.gateway.prepare import Ask, Services
-from proxypal_core.gateway.responses import Conversations
+from proxypal_core.gateway.front import Front
+from proxypal_core.gateway.prepare import Ask
 from proxypal_core.gateway.server import BODY_LIMIT
 from proxypal_core.gateway.sessions import session_of
 from proxypal_core.gateway.surface import Access, Match, Operation
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.hub.messages import ModelInfo
 from proxypal_core.metering import Record, summary
+from proxypal_core.metering.agents import agent_of
 from proxypal_core.wire import jsonio
 
 log = structlog.get_logger(__name__)
-
-
-class Front(msgspec.Struct, frozen=True):
-    """What the way in is made of; made once, by ``app``."""
-
-    services: Services
-    book: routing.RouteBook
-    keyring: access.Keyring
-    admin: bytes
-    """SHA-256 of the admin key."""
-    allowed_hosts: frozenset[str]
-    models: Sequence[ModelInfo]
-    conversations: Conversations
-    feed: Feed
-    last_requests: management.LastRequests
-    new_id: Callable[[], str]
-    version: str
-    heartbeat: float = 15.0
 
 
 class Gateway:
@@ -60,7 +43,7 @@ class Gateway:
 
     def close(self) -> None:
         """End what would go on for ever, so that the server can stop."""
-        self.front.feed.close()
+        self.front.recorder.feed.close()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         request_id = self.front.new_id()
@@ -77,26 +60,30 @@ class Gateway:
             failure = Failure(
                 Kind.METHOD, f"{path} takes {' or '.join(wrong.allowed)}, not {request.method}"
             )
-            answer = _refusal(DIALECTS[wrong.dialect], failure, request_id)
+            answer = refusal(DIALECTS[wrong.dialect], failure, request_id)
             answer.headers["allow"] = ", ".join(wrong.allowed)
             return answer
         except surface.NotFound:
             failure = Failure(Kind.NO_ROUTE, f"there is no {request.method} {path} here")
-            return _refusal(dialect, failure, request_id)
+            return refusal(dialect, failure, request_id)
+        except access.OverLimit as over:
+            answer = refusal(dialect, over.failure, request_id)
+            answer.headers.update(over.headers)
+            return answer
         except Refused as refused:
-            return _refusal(dialect, refused.failure, request_id)
+            return refusal(dialect, refused.failure, request_id)
         except jsonio.Malformed as error:
             failure = Failure(Kind.INVALID, str(error), param=error.path)
-            return _refusal(dialect, failure, request_id)
+            return refusal(dialect, failure, request_id)
         except web.HTTPRequestEntityTooLarge:
             failure = Failure(Kind.TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
-            return _refusal(dialect, failure, request_id)
+            return refusal(dialect, failure, request_id)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
             log.exception("internal error", request=request_id)
             failure = Failure(Kind.INTERNAL, "the proxy failed on this request; its log says why")
-            return _refusal(dialect, failure, request_id)
+            return refusal(dialect, failure, request_id)
 
     def _guard(self, request: web.BaseRequest) -> None:
         host = request.headers.get("Host")
@@ -115,31 +102,32 @@ class Gateway:
             case Access.OPEN:
                 pass
             case Access.ADMIN:
-                if not access.is_admin(shown, self.front.admin):
-                    raise Refused(
-                        Failure(Kind.CLIENT_KEY, "/api needs the admin key: Authorization: Bearer")
-                    )
+                return await api.serve(self.front, request, shown)
             case Access.CLIENT:
-                client = self.front.keyring.admit(shown)
+                client = self.front.keyring.admit(shown, route.dialect)
         match route.operation:
             case Operation.HEALTH | Operation.ROOT:
-                return _json({"status": "ok", "name": "proxypal", "version": self.front.version})
+                return answers.as_json(
+                    {"status": "ok", "name": "proxypal", "version": self.front.version}
+                )
             case Operation.REALTIME:
-                return _upgrade_refused(dialect, request_id)
+                return answers.upgrade_refused(dialect, request_id)
             case Operation.MODELS:
-                return _json_bytes(dialect.encode_models(self._listed(client)))
+                return answers.json_bytes(dialect.encode_models(self._listed(client)))
             case Operation.MODEL:
-                return _json_bytes(dialect.encode_model(self._model(match.model, client)))
-            case Operation.STATE:
-                return _json(self._state())
-            case Operation.EXPLAIN:
-                return _json(self._explained(request))
-            case Operation.RESET:
-                return _json(management.reset(self.front.services.pool, match.account))
-            case Operation.EVENTS:
-                return await self._follow(request)
+                return answers.json_bytes(dialect.encode_model(self._model(match.model, client)))
+            case Operation.DASHBOARD:
+                return self._dashboard(request, match.suffix)
             case _:
                 return await self._exchange(request, match, dialect, request_id, client)
+
+    def _dashboard(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
+        if not name and "code" in request.query:
+            return dashboard_session.entered(self.front.sessions, request)
+        file = dashboard_files.answer(name, request.headers)
+        if file is None:
+            raise surface.NotFound(surface.CHAT)
+        return file
 
     # ── exchanges ────────────────────────────────────────────────────────────────────────────
 
@@ -149,7 +137,7 @@ class Gateway:
         match: Match,
         dialect: Dialect,
         request_id: str,
-        client: access.ClientKey | None,
+        client: ClientKey | None,
     ) -> web.StreamResponse:
         front = self.front
         clock = front.services.clock
@@ -159,6 +147,7 @@ class Gateway:
             dialect=dialect.NAME,
             path=request.rel_url.raw_path,
             client=client.name if client else "",
+            agent=agent_of(request.headers),
         )
         try:
             answer = await self._answer(request, match, dialect, record, client)
@@ -171,8 +160,7 @@ class Gateway:
             raise
         finally:
             record.duration = clock() - record.at
-            front.last_requests.note(record)
-            front.feed.publish("exchange", msgspec.to_builtins(record))
+            front.recorder.note(record, client)
             log.info("exchange", **summary(record))
 
     async def _answer(
@@ -181,7 +169,7 @@ class Gateway:
         match: Match,
         dialect: Dialect,
         record: Record,
-        client: access.ClientKey | None,
+        client: ClientKey | None,
     ) -> web.StreamResponse:
         try:
             ask = await self._ask(request, match, dialect, record)
@@ -189,14 +177,14 @@ class Gateway:
             kept = await self.front.conversations.answer(ask, record.client)
             if kept is not None:
                 record.outcome = "served"
-                answer = _json_bytes(kept)
+                answer = answers.json_bytes(kept)
                 answer.headers["x-request-id"] = record.id
                 return answer
             ask = await self.front.conversations.prepared(ask, record.client)
             return await Exchange(self.front.services, ask, record).run(request)
         except Refused as refused:
             record.outcome = refused.failure.kind.value
-            answer = _refusal(dialect, refused.failure, record.id)
+            answer = refusal(dialect, refused.failure, record.id)
             if record.attempts:
                 answer.headers.update(proxied_headers(record, attempts=len(record.attempts)))
             return answer
@@ -229,7 +217,9 @@ class Gateway:
                 reframe, reshape = LegacyCompletions, openai_legacy.from_chat
             case _:
                 model = model or _model_in(doc, body)
+        session = session_of(request.headers, doc, client=record.client)
         record.model, record.stream = model, stream
+        record.session = session.key if session else ""
         return Ask(
             id=record.id,
             dialect=dialect,
@@ -237,7 +227,7 @@ class Gateway:
             model=model,
             stream=stream,
             targets=self._targets(model, match, dialect),
-            session=session_of(request.headers, doc, client=record.client),
+            session=session,
             doc=doc,
             body=body,
             headers=tuple(request.headers.items()),
@@ -268,12 +258,12 @@ class Gateway:
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────
 
-    def _listed(self, client: access.ClientKey | None) -> Sequence[ModelInfo]:
+    def _listed(self, client: ClientKey | None) -> Sequence[ModelInfo]:
         if client is None:
             return self.front.models
         return [model for model in self.front.models if client.allows(model.id)]
 
-    def _model(self, name: str, client: access.ClientKey | None) -> ModelInfo:
+    def _model(self, name: str, client: ClientKey | None) -> ModelInfo:
         listed = self._listed(client)
         for model in listed:
             if model.id == name:
@@ -285,40 +275,8 @@ class Gateway:
             Failure(Kind.MODEL, f"no model {name!r} is listed; see the list without an id")
         )
 
-    # ── looking on ───────────────────────────────────────────────────────────────────────────
 
-    def _explained(self, request: web.BaseRequest) -> Mapping[str, Any]:
-        front = self.front
-        return management.explained(
-            request.query.get("model", ""),
-            book=front.book,
-            pool=front.services.pool,
-            prefer=request.query.get("prefer", ""),
-            last=front.last_requests,
-        )
-
-    def _state(self) -> Mapping[str, Any]:
-        front = self.front
-        return management.state(
-            front.services.pool,
-            version=front.version,
-            models=[model.id for model in front.models],
-            now=front.services.clock(),
-        )
-
-    async def _follow(self, request: web.BaseRequest) -> web.StreamResponse:
-        last = request.headers.get("Last-Event-ID", "")
-        answer = web.StreamResponse(
-            headers={"content-type": "text/event-stream", "cache-control": "no-store"}
-        )
-        await answer.prepare(request)
-        after = int(last) if last.isdecimal() else None
-        async for data in self.front.feed.follow(after, self.front.heartbeat):
-            await answer.write(data)
-        return answer
-
-
-def _check_model(client: access.ClientKey | None, model: str) -> None:
+def _check_model(client: ClientKey | None, model: str) -> None:
     if client is not None and not client.allows(model):
         raise Refused(Failure(Kind.MODEL, f"the client key {client.name!r} may not use {model!r}"))
 
@@ -368,47 +326,3 @@ def _refuse_threads(doc: Mapping[str, Any]) -> None:
                 },
             )
         )
-
-
-# ── answers ──────────────────────────────────────────────────────────────────────────────────
-
-
-def _refusal(dialect: Dialect, failure: Failure, request_id: str) -> web.Response:
-    status, body = dialect.encode_failure(failure, request_id=request_id)
-    answer = _json_bytes(body, failure.status if failure.status == 421 else status)
-    answer.headers["x-request-id"] = answer.headers["request-id"] = request_id
-    if failure.retry_after is not None and status in (429, 503, 529):
-        seconds = max(1, -int(-failure.retry_after // 1))
-        answer.headers["retry-after"] = str(seconds)
-    if failure.kind in _FUTILE or failure.kind in _PASSING:
-        answer.headers["x-should-retry"] = "true" if failure.kind in _PASSING else "false"
-    return answer
-
-
-_FUTILE = frozenset({Kind.RESTING, Kind.BILLING, Kind.RATE_LIMIT, Kind.NO_ACCOUNT, Kind.AUTH})
-"""Failures that the SDKs' own quick retries cannot mend: the pool has already tried."""
-_PASSING = frozenset({Kind.OVERLOADED, Kind.SERVER, Kind.UNREACHABLE, Kind.TRUNCATED})
-"""Failures that may be over in a moment."""
-
-
-def _upgrade_refused(dialect: Dialect, request_id: str) -> web.Response:
-    """Codex turns to HTTP at once on a 426, and only on that (measured on 0.169)."""
-    failure = Failure(Kind.METHOD, "WebSocket is not served here; use POST")
-    _, body = dialect.encode_failure(failure, request_id=request_id)
-    answer = _json_bytes(body, 426)
-    answer.headers["upgrade"] = "HTTP/1.1"
-    answer.force_close()
-    return answer
-
-
-def _json(value: Any) -> web.Response:
-    return _json_bytes(jsonio.dumps(value))
-
-
-def _json_bytes(body: bytes, status: int = 200) -> web.Response:
-    return web.Response(
-        body=body,
-        status=status,
-        content_type="application/json",
-        headers={"server": "proxypal", "cache-control": "no-store"},
-    )

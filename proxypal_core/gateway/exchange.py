@@ -51,6 +51,8 @@ class Exchange:
         self._upstream_headers: Mapping[str, str] = {}
         self._answered_with: Mapping[str, str] = {}
         """The headers of the attempt's answer."""
+        self._asked_at = 0.0
+        """When the attempt began, in Unix seconds."""
         self._down: Downstream | None = None
         self._ended: Failure | None = None
         """What ended an answer in its middle."""
@@ -121,7 +123,11 @@ class Exchange:
         """One account asked: the finished answer, or how it failed before anything was sent."""
         record = self._record
         record.served_by, record.served_model = lease.account.id, lease.model
+        record.provider = lease.account.provider
+        record.provider = lease.account.provider
+        record.provider = lease.account.provider
         self._answered_with = {}
+        self._asked_at = self._services.clock()
         answer: web.StreamResponse | Failure | None = None
         failure: Failure | None = None
         try:
@@ -147,7 +153,8 @@ class Exchange:
             services.pool.served(lease)
         services.queue.given_back()
         record.outcome = outcome
-        record.attempts.append(Attempt(lease.account.id, lease.model, outcome))
+        took = services.clock() - self._asked_at
+        record.attempts.append(Attempt(lease.account.id, lease.model, outcome, took))
         return failure
 
     async def _answer(self, lease: Lease, request: web.BaseRequest) -> web.StreamResponse | Failure:

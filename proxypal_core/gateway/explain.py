@@ -1,5 +1,6 @@
 """Why which account would answer: what ``/api/explain`` and ``proxypal explain`` tell."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,24 @@ import msgspec
 from proxypal_core import routing
 from proxypal_core.accounts.pool import Pool, Prospect
 from proxypal_core.metering import Record
+
+_REMEMBERED = 512
+
+
+class LastRequests:
+    """The last request for each model, by the name that was asked; bounded."""
+
+    def __init__(self) -> None:
+        self._by_model: OrderedDict[str, Record] = OrderedDict()
+
+    def note(self, record: Record) -> None:
+        self._by_model[record.model] = record
+        self._by_model.move_to_end(record.model)
+        if len(self._by_model) > _REMEMBERED:
+            self._by_model.popitem(last=False)
+
+    def of(self, model: str) -> Record | None:
+        return self._by_model.get(model)
 
 
 def explanation(

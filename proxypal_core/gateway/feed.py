@@ -13,6 +13,8 @@ from proxypal_core.wire import jsonio, sse
 
 KEPT = 200
 """Events remembered for listeners that reconnect, and held for one that reads slowly."""
+HINT_EVERY = 0.25
+"""Seconds between two hints of the same name, at the least."""
 
 
 class Feed:
@@ -20,6 +22,7 @@ class Feed:
         self._next_id = 1
         self._kept: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
         self._listeners: set[_Listener] = set()
+        self._hinting: set[str] = set()
         self._open = True
 
     def publish(self, name: str, value: Mapping[str, Any]) -> None:
@@ -30,6 +33,19 @@ class Feed:
         self._kept.append((number, event))
         for listener in self._listeners:
             listener.put(event)
+
+    def hint(self, name: str) -> None:
+        """Tell every listener soon that there is news to ask for. A hint has no id and is not kept:
+        who reconnects asks anyway.
+        """
+        if name not in self._hinting:
+            self._hinting.add(name)
+            asyncio.get_running_loop().call_later(HINT_EVERY, self._hinted, name)
+
+    def _hinted(self, name: str) -> None:
+        self._hinting.discard(name)
+        for listener in self._listeners:
+            listener.put(sse.frame(b"{}", name))
 
     def close(self) -> None:
         """Let every ``follow`` end."""

@@ -1,76 +1,125 @@
-"""The management API, ``/api/*``: what it says and does. Who may ask is ``access``'s business.
+"""The management API's view of what runs: the state, the feed, models, and who would answer.
 
 Account ids are whole here: this is the owner's view.
 """
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from aiohttp import web
 
 from proxypal_core import routing
 from proxypal_core.accounts.account import Account
 from proxypal_core.accounts.health import Health
-from proxypal_core.accounts.pool import Pool, Standing
+from proxypal_core.accounts.pool import Standing
+from proxypal_core.gateway import usage_api
+from proxypal_core.gateway.dashboard_session import LINK_SECONDS
 from proxypal_core.gateway.explain import explanation
+from proxypal_core.gateway.front import Call, Front
 from proxypal_core.hub.failure import Failure, Kind, Refused
-from proxypal_core.metering import Record
-
-_REMEMBERED = 512
+from proxypal_core.telemetry.metrics import CONTENT_TYPE
 
 
-class LastRequests:
-    """The last request for each model, by the name that was asked; bounded."""
-
-    def __init__(self) -> None:
-        self._by_model: OrderedDict[str, Record] = OrderedDict()
-
-    def note(self, record: Record) -> None:
-        self._by_model[record.model] = record
-        self._by_model.move_to_end(record.model)
-        if len(self._by_model) > _REMEMBERED:
-            self._by_model.popitem(last=False)
-
-    def of(self, model: str) -> Record | None:
-        return self._by_model.get(model)
-
-
-def state(pool: Pool, *, version: str, models: Sequence[str], now: float) -> Mapping[str, Any]:
+async def state(front: Front, call: Call) -> Mapping[str, Any]:
     """The snapshot that a dashboard starts from. Times are Unix seconds."""
+    now = front.services.clock()
     return {
-        "version": version,
+        "version": front.version,
         "now": now,
-        "accounts": [_account(standing, now) for standing in pool.standings],
-        "models": models,
+        "accounts": [_account(standing, now) for standing in front.services.pool.standings],
+        "models": [model.id for model in front.models],
+        "usage_dropped": front.recorder.usage.dropped,
+        "usage_problem": front.recorder.usage.problem,
     }
 
 
-def explained(
-    model: str, *, book: routing.RouteBook, pool: Pool, prefer: str, last: LastRequests
-) -> Mapping[str, Any]:
-    """Who would answer *model*, and why.
+async def metrics(front: Front, call: Call) -> web.StreamResponse:
+    """What is counted, for Prometheus."""
+    recorder, services = front.recorder, front.services
+    text = recorder.metrics.text(
+        services.pool.standings,
+        dropped=recorder.usage.dropped,
+        version=front.version,
+        now=services.clock(),
+    )
+    return web.Response(body=text.encode(), headers={"content-type": CONTENT_TYPE})
+
+
+async def follow(front: Front, call: Call) -> web.StreamResponse:
+    """The live feed, until the listener goes away or the daemon stops."""
+    request = call.request
+    last = request.headers.get("Last-Event-ID", "")
+    answer = web.StreamResponse(
+        headers={"content-type": "text/event-stream", "cache-control": "no-store"}
+    )
+    await answer.prepare(request)
+    after = int(last) if last.isdecimal() else None
+    async for data in front.recorder.feed.follow(after, front.heartbeat):
+        await answer.write(data)
+    return answer
+
+
+async def models(front: Front, call: Call) -> Mapping[str, Any]:
+    """The models that can be asked for by name."""
+    return {"models": [{"id": one.id, "owned_by": one.owner} for one in front.models]}
+
+
+async def usage(front: Front, call: Call) -> Mapping[str, Any]:
+    """What was used and what it cost."""
+    settings, now = front.settings, front.services.clock()
+    return await usage_api.usage(front.recorder.usage, call.query, settings=settings, now=now)
+
+
+async def requests(front: Front, call: Call) -> Mapping[str, Any]:
+    """The newest requests first."""
+    return await usage_api.requests(front.recorder.usage, call.query)
+
+
+async def request(front: Front, call: Call) -> Mapping[str, Any]:
+    """One request."""
+    return await usage_api.request(front.recorder.usage, call.at["id"])
+
+
+async def explained(front: Front, call: Call) -> Mapping[str, Any]:
+    """Who would answer a model, and why.
 
     Raises:
         Refused: nobody serves it, or none was named.
     """
+    model, prefer = call.query.get("model", ""), call.query.get("prefer", "")
     if not model:
         raise Refused(Failure(Kind.INVALID, "model: name one, as in /api/explain?model=gpt-5"))
     try:
-        return explanation(model, book=book, pool=pool, prefer=prefer, last=last.of(model))
+        return explanation(
+            model,
+            book=front.book,
+            pool=front.services.pool,
+            prefer=prefer,
+            last=front.recorder.last_requests.of(model),
+        )
     except routing.UnknownModel as unknown:
         raise Refused(Failure(Kind.MODEL, str(unknown), code="model_not_found")) from None
 
 
-def reset(pool: Pool, account: str) -> Mapping[str, Any]:
-    """Forget what is held against *account*, or against all when it is empty.
+async def reset(front: Front, call: Call) -> Mapping[str, Any]:
+    """Forget what is held against the account of the path, or against all where it names none.
 
     Raises:
         Refused: there is no such account.
     """
+    pool, account = front.services.pool, call.at.get("id", "")
     if account and account not in {one.id for one in pool.accounts}:
         raise Refused(Failure(Kind.NO_ROUTE, f"there is no account {account!r}; see /api/state"))
     return {"reset": list(pool.reset(account))}
+
+
+async def session_link(front: Front, call: Call) -> Mapping[str, Any]:
+    """Where the dashboard can be entered, once."""
+    return {
+        "url": f"/dashboard?code={front.sessions.link()}",
+        "expires": front.services.clock() + LINK_SECONDS,
+    }
 
 
 def _account(standing: Standing, now: float) -> Mapping[str, Any]:

@@ -26,14 +26,14 @@ class Operation(Enum):
     MODEL = auto()
     HEALTH = auto()
     ROOT = auto()
-    STATE = auto()
-    EVENTS = auto()
-    EXPLAIN = auto()
-    RESET = auto()
+    API = auto()  # the management API: api.ENDPOINTS says more
+    DASHBOARD = auto()
 
 
 class Access(Enum):
-    """Who may call: everybody on loopback, holders of a client key, holders of the admin key."""
+    """Who may call: everybody on loopback, holders of a client key, holders of the admin key or of
+    the dashboard's cookie.
+    """
 
     OPEN = auto()
     CLIENT = auto()
@@ -61,7 +61,6 @@ class Match(msgspec.Struct, frozen=True):
     model: str = ""
     method: str = ""
     suffix: str = ""
-    account: str = ""
 
 
 class NotFound(Exception):
@@ -80,12 +79,13 @@ class WrongMethod(NotFound):
 
 CHAT, RESPONSES, ANTHROPIC, GEMINI = "openai-chat", "openai-responses", "anthropic", "gemini"
 
-# A prefix is one segment that is not a version and not the management API.
-_PREFIX = r"(?:/(?!v\d|api/|files|models)(?P<prefix>[a-z][a-z0-9_-]*))?"
+# A prefix is one segment that is not a version and nothing of our own.
+_PREFIX = r"(?:/(?!v\d|api/|dashboard/|files|models)(?P<prefix>[a-z][a-z0-9_-]*))?"
 _V1 = r"(?:/v1){0,2}"
 _GEMINI = rf"{_PREFIX}(?:/v1(?:beta|alpha)?){{0,2}}(?:/publishers/google)?"
 _GEMINI_MODEL = rf"{_GEMINI}/(?:models|tunedModels)/(?P<model>.+):"
 _ID = r"[^/]+"
+_ANY = "GET HEAD POST PUT PATCH DELETE"
 
 
 def _route(
@@ -139,11 +139,8 @@ ROUTES: tuple[Route, ...] = (
     _route(Operation.MODEL, "GET", rf"{_PREFIX}{_V1}/models/(?P<model>.+)"),
     _route(Operation.HEALTH, "GET HEAD", r"/healthz?", access=Access.OPEN),
     _route(Operation.ROOT, "GET HEAD", r"/?", access=Access.OPEN),
-    _route(Operation.STATE, "GET", r"/api/state", access=Access.ADMIN),
-    _route(Operation.EVENTS, "GET", r"/api/events", access=Access.ADMIN),
-    _route(Operation.EXPLAIN, "GET", r"/api/explain", access=Access.ADMIN),
-    _route(Operation.RESET, "POST", r"/api/accounts/reset", access=Access.ADMIN),
-    _route(Operation.RESET, "POST", r"/api/accounts/(?P<account>.+)/reset", access=Access.ADMIN),
+    _route(Operation.DASHBOARD, "GET HEAD", r"/dashboard(?:/(?P<suffix>.+))?", access=Access.OPEN),
+    _route(Operation.API, _ANY, r"/api(?:/.*)?|/metrics", access=Access.ADMIN),
 )
 
 # A prefix that says which dialect's words a model list, or a refusal, should be in.
@@ -181,7 +178,6 @@ def match(method: str, path: str) -> Match:
             model=unquote(groups.get("model") or ""),
             method=groups.get("method") or "",
             suffix=groups.get("suffix") or "",
-            account=unquote(groups.get("account") or ""),
         )
     if allowed:
         raise WrongMethod(dialect, tuple(dict.fromkeys(allowed)))

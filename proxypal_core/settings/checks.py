@@ -226,6 +226,17 @@ def _network(document: Document, catalog: Catalog) -> Iterator[Problem]:
     yield from _proxy("network.proxy", document.network.proxy)
 
 
+def _plans(document: Document, catalog: Catalog) -> Iterator[Problem]:
+    for at, row in enumerate(document.usage.plans):
+        path = f"usage.plans[{at}]"
+        if bool(row.provider) == bool(row.account):
+            yield Problem(f"{path}.provider", "or account is required, and not both")
+        elif row.provider and _owner(row.provider, document, catalog) != row.provider:
+            known = _owner(row.provider, document, catalog)
+            hint = known or did_you_mean(row.provider, _names(catalog))
+            yield Problem(f"{path}.provider", f"no provider is called {row.provider}", hint)
+
+
 def _state(document: Document, catalog: Catalog) -> Iterator[Problem]:
     if document.state.backend == "redis" and not document.state.url:
         yield Problem("state.url", "is required with backend: redis", "such as redis://127.0.0.1")
@@ -249,6 +260,7 @@ _RULES: tuple[Callable[[Document, Catalog], Iterator[Problem]], ...] = (
     _fallbacks,
     _cooldown_rules,
     _network,
+    _plans,
     _state,
     _backends,
 )

@@ -206,13 +206,10 @@ def _oauth(row: ProviderRow) -> OAuth | None:
 # ── what is accepted and does nothing yet ────────────────────────────────────────────────────
 
 NOT_YET: tuple[str, ...] = (
-    "client_keys[].budget_usd",
-    "client_keys[].tokens_per_minute",
     "state.backend",
     "state.tenant",
     "state.url",
     "usage.capture_bodies",
-    "usage.retain_days",
 )
 
 

@@ -351,6 +351,15 @@ class Media(Row, frozen=True):
 # ── what is kept ─────────────────────────────────────────────────────────────────────────────
 
 
+class Plan(Row, frozen=True):
+    name: Annotated[str, Meta(description="What the plan is called.")]
+    provider: Annotated[str, Meta(description="The provider whose accounts it pays for.")] = ""
+    account: Annotated[
+        str, Meta(description="The one account that it pays for, instead of provider.")
+    ] = ""
+    usd_per_month: Annotated[Amount, Meta(description="What it costs, in US dollars a month.")] = 0
+
+
 class Usage(Row, frozen=True):
     retain_days: Annotated[
         Count, Meta(description="Days that records of requests are kept; 0 means for ever.")
@@ -359,6 +368,10 @@ class Usage(Row, frozen=True):
         Literal["none", "errors", "all"],
         Meta(description="Whose requests and answers are kept word for word."),
     ] = "none"
+    plans: Annotated[
+        tuple[Plan, ...],
+        Meta(description="Subscriptions you pay for, to compare what they gave with their price."),
+    ] = ()
 
 
 class State(Row, frozen=True):
@@ -444,12 +457,13 @@ class Settings(Document, frozen=True):
 
     ``accounts`` also holds those that come from the environment; ``catalog`` holds every provider,
     built in or from the document; ``kinds`` says what is not an API key, by the account's id;
-    ``notices`` say what was left out and why.
+    ``notices`` say what was left out and why; ``bookkeeping`` is the vault's.
     """
 
     catalog: Catalog = {}
     kinds: Mapping[str, Literal["oauth", "token", "api_key"]] = {}
     notices: tuple[str, ...] = ()
+    bookkeeping: Mapping[str, Any] = {}
 
     def provider_of(self, account_id: str) -> str:
         """The name of the provider that *account_id* begins with, which may be an alias."""

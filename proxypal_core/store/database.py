@@ -18,6 +18,8 @@ import structlog
 from proxypal_core.store import files
 
 STATE_FILE = "state.db"
+_LOCKED = 1.0
+"""Seconds to wait for another process that writes. All work has one thread: who waits, has all wait."""
 
 log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -98,7 +100,7 @@ class Database:
             files.make_folder(path.parent)
             _make_private(path)
         # Transactions are begun by hand: what sqlite3 does by itself depends on its version.
-        db = sqlite3.connect(path or ":memory:", isolation_level=None)
+        db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=_LOCKED)
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")

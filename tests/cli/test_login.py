@@ -79,7 +79,7 @@ def get(url):
 
 def browsing(monkeypatch, visits):
     """A desktop, whose browser does *visits* with the address that it is given."""
-    monkeypatch.setattr(module, "_has_browser", lambda: True)
+    monkeypatch.setattr(module, "has_browser", lambda: True)
     monkeypatch.setattr(module, "webbrowser", SimpleNamespace(open=visits))
 
 

@@ -573,7 +573,9 @@ async def test_usage_is_read_on_the_side(fault_server, dialect):
     expected = SCENARIOS["text"]
     assert record["outcome"] == "served"
     assert record["status"] == 200
-    assert record["attempts"] == [{"account": "up:k1", "model": "m-1", "outcome": "served"}]
+    assert record["attempts"] == [
+        {"account": "up:k1", "model": "m-1", "outcome": "served", "duration": 0.0}
+    ]
     assert record["usage"]["input_total"] == expected.input_tokens
     assert record["usage"]["output_total"] == expected.output_tokens
     assert record["usage"]["input_cached"] == expected.cached_tokens

@@ -174,8 +174,8 @@ async def test_the_last_request_is_told(fault_server):
     last = document["last_request"]
     assert (last["model"], last["outcome"], last["at"]) == ("m-1", "served", clock.at)
     assert last["attempts"] == [
-        {"account": "up:k1", "model": "m-1", "outcome": "rate_limit"},
-        {"account": "up:k2", "model": "m-1", "outcome": "served"},
+        {"account": "up:k1", "model": "m-1", "outcome": "rate_limit", "duration": 0.0},
+        {"account": "up:k2", "model": "m-1", "outcome": "served", "duration": 0.0},
     ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core import __version__
-from proxypal_core.gateway.management import LastRequests
+from proxypal_core.gateway.explain import LastRequests
 from proxypal_core.metering import Record
 from proxypal_core.wire import jsonio
 from tests.fault_server import Stall, Status
@@ -86,7 +86,14 @@ async def test_the_shape(fault_server):
         clock.at += 10
         _, document = await call(p, "GET", "state")
 
-    assert set(document) == {"version", "now", "accounts", "models"}
+    assert set(document) == {
+        "version",
+        "now",
+        "accounts",
+        "models",
+        "usage_dropped",
+        "usage_problem",
+    }
     assert (document["version"], document["now"]) == (__version__, clock.at)
     assert document["accounts"][0] == {
         "id": "up:k1",

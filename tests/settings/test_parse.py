@@ -388,6 +388,18 @@ backends: {codex-cli: {command: y}}
         ("state: {backend: redis}", "state.url", "required"),
         ("backends: {x: {comand: y}}", "backends.x.comand", "unknown"),
         ("backends: {openai: {command: y}}", "backends.openai", "provider"),
+        ("usage: {plans: [{name: a}]}", "usage.plans[0].provider", "required"),
+        (
+            "usage: {plans: [{name: a, provider: openai, account: 'openai:a'}]}",
+            "usage.plans[0].provider",
+            "not both",
+        ),
+        ("usage: {plans: [{name: a, provider: claude}]}", "usage.plans[0].provider", "anthropic"),
+        (
+            "usage: {plans: [{name: a, account: a, usd_per_month: -1}]}",
+            "usage.plans[0].usd_per_month",
+            "0",
+        ),
         ("strict: on", "strict", "true or false"),
         ("client_keys: [{name: a, key: ''}]", "client_keys[0].key", "empty"),
         (
@@ -571,7 +583,6 @@ def test_the_repository_s_file_shows_every_key_with_its_default():
         "streaming",
         "network",
         "media",
-        "usage",
         "state",
         "vault",
         "logging",
@@ -580,6 +591,7 @@ def test_the_repository_s_file_shows_every_key_with_its_default():
     ):
         assert getattr(settings, name) == getattr(Document(), name)
     assert msgspec.structs.replace(settings.cooldowns, rules=()) == Document().cooldowns
+    assert msgspec.structs.replace(settings.usage, plans=()) == Document().usage
 
 
 def test_the_repository_s_file_names_every_built_in_provider():

@@ -1,0 +1,337 @@
+"""Settings in, running parts out: what a daemon has, and how the parts know each other."""
+
+import asyncio
+import hmac
+import os
+import random
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import aclosing, asynccontextmanager, closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from proxypal_core import __version__, routing
+from proxypal_core.accounts.client_keys import Ledger
+from proxypal_core.accounts.pool import Pool
+from proxypal_core.app.configured import (
+    accounts_of,
+    allowed_hosts_of,
+    book_of,
+    client_keys_of,
+    hindrance,
+    ladders_of,
+    order_of,
+    pool_of,
+    proxy_for,
+    proxy_of,
+    rules_of,
+    scrubber,
+    secrets_of,
+    with_profiles,
+)
+from proxypal_core.dialects.carry import Carrier
+from proxypal_core.gateway import access, explain
+from proxypal_core.gateway.dashboard_session import Sessions
+from proxypal_core.gateway.endpoints import Gateway
+from proxypal_core.gateway.explain import LastRequests
+from proxypal_core.gateway.feed import Feed
+from proxypal_core.gateway.front import Front
+from proxypal_core.gateway.owned import Files, Owned
+from proxypal_core.gateway.prepare import GivenSecrets, Services, Timeouts
+from proxypal_core.gateway.queue import Queue
+from proxypal_core.gateway.recorder import Recorder, Standings
+from proxypal_core.gateway.responses import Conversations
+from proxypal_core.hub.failure import Kind
+from proxypal_core.providers import backend
+from proxypal_core.providers.provider import Provider
+from proxypal_core.settings.backends import backends_of
+from proxypal_core.settings.schema import Network, Settings
+from proxypal_core.store.accounts_db import AccountsDB
+from proxypal_core.store.database import STATE_FILE, Database
+from proxypal_core.store.responses_db import ResponsesDB
+from proxypal_core.store.usage_db import UsageDB
+from proxypal_core.telemetry import log
+from proxypal_core.telemetry.metrics import Metrics
+from proxypal_core.upstream import demo, token_endpoint
+from proxypal_core.upstream.fetch import Address, Fetcher, is_public
+from proxypal_core.upstream.http import HttpTransport
+from proxypal_core.upstream.linked import Links
+from proxypal_core.upstream.logins import Logins
+from proxypal_core.upstream.process import ProcessTransport
+from proxypal_core.upstream.refresh import Profiles
+from proxypal_core.upstream.token_endpoint import Post
+from proxypal_core.upstream.tokens import Tokens
+from proxypal_core.upstream.transport import Transport
+
+USER_AGENT = f"proxypal/{__version__}"
+DAY = 86400.0
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """Where time, chance and names come from; tests bring their own."""
+
+    now: Callable[[], float] = time.time  # noqa: TID251 — the one place that reads it
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    jitter: Callable[[], float] = random.random
+    new_id: Callable[[], str] = lambda: uuid.uuid4().hex
+    demo_pace: float = demo.PACE
+
+
+class Served:
+    """A running handler, which can be had to go by other settings from the next request on."""
+
+    def __init__(self, parts: "Parts", settings: Settings, files: Files | None = None) -> None:
+        self._parts = parts
+        self._owned = None
+        if files is not None:
+            self._owned = Owned(
+                files,
+                merge=lambda settings, now: with_profiles(settings, now.profiles, now.bookkeeping),
+                apply=self.reload,
+                hindrance=hindrance,
+                secrets=lambda settings: secrets_of(settings, parts.admin_key),
+            )
+        self.handler = Gateway(parts.front(settings, self._owned))
+
+    def reload(self, settings: Settings) -> None:
+        parts = self._parts
+        log.leave_out(secrets_of(settings, parts.admin_key))
+        parts.pool.replace(
+            accounts_of(settings),
+            strategy=settings.routing.strategy,
+            ladders=ladders_of(settings),
+            order=order_of(settings),
+        )
+        parts.processes.replace(backends_of(settings.backends), scrubber(settings, parts.admin_key))
+        if parts.tokens is not None:
+            parts.tokens.use(settings.catalog, token_post(settings.network, parts.http))
+        self.handler.front = parts.front(settings, self._owned)
+        parts.recorder.feed.hint("accounts")
+
+
+@asynccontextmanager
+async def gateway(
+    settings: Settings,
+    *,
+    admin_key: str,
+    clock: Clock | None = None,
+    data_dir: Path | None = None,
+    profiles: Profiles | None = None,
+    may_fetch: Callable[[Address], bool] = is_public,
+    files: Files | None = None,
+) -> AsyncIterator[Served]:
+    """The handler that *settings* describe, with its connections to providers open.
+
+    Without *data_dir* nothing outlives it. *profiles* are the vault's, where logins are kept fresh.
+    *may_fetch* says at which addresses it may get the files that a request points to. *files* are
+    those that the management API may change.
+    """
+    clock = clock or Clock()
+    database = Database(data_dir)
+    responses = ResponsesDB(database, clock=clock.now)
+    accounts = AccountsDB(database)
+    usage = UsageDB(database)
+    feed = Feed()
+    async with (
+        aclosing(database),
+        aclosing(usage),
+        HttpTransport(connect=settings.timeouts.connect) as http,
+        Fetcher(
+            agent=USER_AGENT,
+            max_bytes=settings.media.max_bytes,
+            timeout=settings.media.timeout,
+            allow=may_fetch,
+        ) as fetcher,
+        ProcessTransport(
+            backends_of(settings.backends),
+            home=data_dir / "backends" if data_dir else None,
+            ours=os.environ,
+            new_id=clock.new_id,
+            scrub=scrubber(settings, admin_key),
+        ) as processes,
+    ):
+        standings = Standings(accounts.put, feed, accounts.rows())
+        pool = pool_of(settings, clock.now, accounts, standings.note)
+        forgive_logins(pool)
+        tokens = tokens_of(settings, profiles, http, clock) if profiles else None
+        logins = Logins(
+            lambda oauth: token_post(settings.network, http, as_json=oauth.gives == "key"),
+            random=secrets.token_bytes,
+            new_id=secrets.token_urlsafe,
+            clock=clock.now,
+            sleep=clock.sleep,
+        )
+        parts = Parts(
+            clock=clock,
+            tokens=tokens,
+            admin_key=admin_key,
+            http=http,
+            processes=processes,
+            transports={
+                "http": http,
+                "https": http,
+                demo.SCHEME: demo.DemoTransport(
+                    clock=clock.now, new_id=clock.new_id, pace=clock.demo_pace
+                ),
+                backend.SCHEME: processes,
+            },
+            pool=pool,
+            responses=responses,
+            fetcher=fetcher,
+            recorder=Recorder(usage, Metrics(), feed, LastRequests(), Ledger(clock.now, usage)),
+            logins=logins,
+            sessions=Sessions(clock.now, secrets.token_urlsafe),
+            queue=Queue(settings.routing.queue_timeout),
+        )
+        served = Served(parts, settings, files)
+        keeping = tokens.run(partial(forgive, pool)) if tokens else None
+        async with aclosing(logins), meanwhile(keeping):
+            yield served
+
+
+@asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, None] | None) -> AsyncIterator[None]:
+    """Have *work*, which does not end by itself, done for as long as the context lasts."""
+    if work is None:
+        yield
+        return
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def forgive_logins(pool: Pool) -> None:
+    """Have every login asked again that was refused before a restart: it may be another one now."""
+    for account in pool.accounts:
+        if account.kind != "api_key":
+            forgive(pool, account.id)
+
+
+def forgive(pool: Pool, account_id: str) -> None:
+    """Have the account called *account_id* asked again, if it rests because its login was refused."""
+    if any(
+        one.account.id == account_id and one.health.reason == Kind.AUTH.value
+        for one in pool.standings
+    ):
+        pool.reset(account_id)
+
+
+def tokens_of(settings: Settings, profiles: Profiles, http: Transport, clock: Clock) -> Tokens:
+    """What keeps the logins among *profiles* fresh."""
+    return Tokens(
+        profiles,
+        settings.catalog,
+        token_post(settings.network, http),
+        Links(Path.home(), clock.now),
+        clock=clock.now,
+        chance=clock.jitter,
+        sleep=clock.sleep,
+    )
+
+
+def token_post(network: Network, http: Transport, *, as_json: bool = False) -> Post:
+    """The way to token endpoints through *network*."""
+
+    async def post(url: str, form: Mapping[str, str]) -> bytes:
+        proxy = proxy_of(network, url)
+        return await token_endpoint.post(
+            http, url, form, agent=USER_AGENT, proxy=proxy, as_json=as_json
+        )
+
+    return post
+
+
+def explanation(
+    settings: Settings, model: str, *, data_dir: Path, prefer: str = ""
+) -> Mapping[str, Any]:
+    """What ``/api/explain`` would say if a daemon ran, from what the last one left in *data_dir*.
+    Blocks.
+
+    Raises:
+        routing.UnknownModel: nobody serves *model*.
+    """
+    left = data_dir if (data_dir / STATE_FILE).exists() else None  # nothing is made here
+    with closing(Database(left)) as database:
+        pool = pool_of(settings, Clock().now, AccountsDB(database))
+        book = book_of(settings, pool.accounts)
+        return explain.explanation(model, book=book, pool=pool, prefer=prefer)
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a daemon has only one of, whatever its settings come to be."""
+
+    clock: Clock
+    tokens: Tokens | None
+    admin_key: str
+    http: Transport
+    processes: ProcessTransport
+    transports: Mapping[str, Transport]
+    pool: Pool
+    responses: ResponsesDB
+    fetcher: Fetcher
+    recorder: Recorder
+    logins: Logins
+    sessions: Sessions
+    queue: Queue
+    silent_on_usage: set[str] = set()
+
+    def front(self, settings: Settings, owned: Owned | None = None) -> Front:
+        """The way in, as *settings* want it."""
+        self.recorder.usage.retain = settings.usage.retain_days * DAY
+        book = book_of(settings, self.pool.accounts)
+        services = self._services(settings, book.providers)
+        return Front(
+            settings=settings,
+            services=services,
+            book=book,
+            keyring=access.Keyring(client_keys_of(settings), self.clock.now, self.recorder.ledger),
+            admin=access.digest(self.admin_key),
+            allowed_hosts=allowed_hosts_of(settings),
+            models=routing.listing(book),
+            conversations=Conversations(self.responses, services),
+            sessions=self.sessions,
+            recorder=self.recorder,
+            logins=self.logins,
+            new_id=self.clock.new_id,
+            token=secrets.token_urlsafe,
+            version=__version__,
+            heartbeat=settings.streaming.heartbeat,
+            owned=owned,
+        )
+
+    def _services(self, settings: Settings, providers: Mapping[str, Provider]) -> Services:
+        clock, network = self.clock, settings.network
+        return Services(
+            pool=self.pool,
+            queue=self.queue,
+            providers=providers,
+            transports=self.transports,
+            timeouts=Timeouts(
+                first_byte=settings.timeouts.first_byte,
+                idle=settings.timeouts.idle,
+                hold=settings.streaming.hold,
+                heartbeat=settings.streaming.heartbeat,
+            ),
+            attempts=settings.routing.max_attempts,
+            patience=settings.routing.wait_up_to,
+            rules=rules_of(settings),
+            credentials=self.tokens or GivenSecrets(),
+            strict=settings.strict,
+            carrier=Carrier(hmac.digest(self.admin_key.encode(), b"carried reasoning", "sha256")),
+            silent_on_usage=self.silent_on_usage,
+            clock=clock.now,
+            sleep=clock.sleep,
+            jitter=clock.jitter,
+            proxy_for=lambda account, url: proxy_for(account, url, network),
+            agent=USER_AGENT,
+            fetch=self.fetcher.fetch if settings.media.fetch_urls else None,
+        )

@@ -1,0 +1,61 @@
+"""What is noted when a request ends, and when an account's standing changes."""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from proxypal_core.accounts.client_keys import ClientKey, Ledger
+from proxypal_core.accounts.health import WELL
+from proxypal_core.accounts.pool import Bookkeeping
+from proxypal_core.gateway.explain import LastRequests
+from proxypal_core.gateway.feed import Feed
+from proxypal_core.metering import Record, prices, tokens
+from proxypal_core.store.usage_db import UsageDB
+from proxypal_core.telemetry.metrics import Metrics
+
+_COUNTED = ("input", "output", "cache_write")
+"""The kinds of tokens that count for a client key's limit. Vendors leave out what was read from a
+cache, too: an agent sends its whole conversation with every request."""
+
+
+class Recorder(msgspec.Struct, frozen=True):
+    usage: UsageDB
+    metrics: Metrics
+    feed: Feed
+    last_requests: LastRequests
+    ledger: Ledger
+
+    def note(self, record: Record, client: ClientKey | None) -> None:
+        """Price *record*, and have it counted, kept and told. *client* is whose key it came with."""
+        record.cost = prices.cost(record)
+        if client is not None:
+            kinds = tokens(record.usage)
+            self.ledger.used(client, sum(kinds[kind] for kind in _COUNTED), record.cost or 0.0)
+        self.metrics.note(record)
+        self.usage.put(record)
+        self.last_requests.note(record)
+        self.feed.publish("exchange", msgspec.to_builtins(record))
+
+
+class Standings:
+    """Told of an account's bookkeeping, has *keep* keep it, and *feed* say when what is held against
+    an account, or one of its models, is something else than before; *known* is what was kept.
+    """
+
+    def __init__(
+        self, keep: Callable[[Bookkeeping], None], feed: Feed, known: Iterable[Bookkeeping] = ()
+    ) -> None:
+        self._keep = keep
+        self._feed = feed
+        self._held = {(row.account, row.model): row.health for row in known if row.health != WELL}
+
+    def note(self, row: Bookkeeping) -> None:
+        self._keep(row)
+        key = (row.account, row.model)
+        if self._held.get(key, WELL) == row.health:
+            return
+        if row.health == WELL:
+            del self._held[key]
+        else:
+            self._held[key] = row.health
+        self._feed.hint("accounts")

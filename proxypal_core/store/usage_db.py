@@ -1,0 +1,399 @@
+"""Every request as a row, and what was used in each hour: ``requests`` and ``usage_hours`` of
+``state.db``.
+
+Nothing here is on a request's way: a record is put into a bounded list, and four times a second
+what is there is written in one transaction, on the database's own thread. When that fails, since
+the disk is full or another process holds the file, the records wait for the next try; when too many
+wait, the newest are dropped and counted. Hours are kept for good, requests as long as ``retain``.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from operator import add
+from threading import Lock
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import structlog
+
+from proxypal_core.hub.messages import Usage
+from proxypal_core.metering import Attempt, Record, is_failure, tokens
+from proxypal_core.store.database import Database, transaction
+
+WRITE_EVERY = 0.25
+"""Seconds; what is lost when the process is killed."""
+MOST_WAITING = 10_000
+"""Records that wait for a database that cannot be written."""
+HOUR = 3600
+_LONGEST_TEXT = 256
+"""Characters of what a client may make as long as it likes."""
+_MOST_DELETED = 2000
+"""Old rows deleted with each write."""
+_LARGEST = 2**40
+"""Tokens of one kind; a provider may say anything, and the sums of SQLite's integers end at 2**63."""
+
+By: TypeAlias = Literal["day", "hour", "model", "account", "key", "agent", "provider"]
+
+log = structlog.get_logger(__name__)
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which requests: those that match everything that is not empty. ``model`` is what was asked for
+    or who answered, with or without the provider; ``before`` is a row's number.
+    """
+
+    account: str = ""
+    model: str = ""
+    key: str = ""
+    outcome: str = ""
+    before: int = 0
+    limit: int = 100
+
+
+class Totals(msgspec.Struct):
+    """What requests of one ``name`` used together. ``cost`` is in US dollars, of the ``priced`` ones
+    among the ``requests``.
+    """
+
+    name: str = ""
+    requests: int = 0
+    failed: int = 0
+    priced: int = 0
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    cost: float = 0.0
+
+
+_KINDS = ("input", "output", "cache_read", "cache_write", "reasoning")
+_COUNTS = ("requests", "failed", "priced", *_KINDS)
+_SUMS = (*_COUNTS, "cost")
+_DIMENSIONS: Mapping[str, Callable[[Record], str]] = {
+    "": lambda _: "",
+    "account": lambda record: record.served_by,
+    "agent": lambda record: record.agent,
+    "key": lambda record: record.client,
+    "model": lambda record: record.provider and f"{record.provider}/{record.served_model}",
+    "provider": lambda record: record.provider,
+}
+"""What each hour is added up by, and the name under which a request counts there. All combinations
+together would be one row for each, and far more to add up when something is asked.
+"""
+_KEY = ("dimension", "hour", "name")
+_COLUMNS: Mapping[str, str] = {
+    "id": "TEXT NOT NULL",
+    "at": "REAL NOT NULL",
+    "dialect": "TEXT NOT NULL",
+    "path": "TEXT NOT NULL",
+    "model": "TEXT NOT NULL",
+    "served_model": "TEXT NOT NULL",
+    "served_by": "TEXT NOT NULL",
+    "provider": "TEXT NOT NULL",
+    "client": "TEXT NOT NULL",
+    "agent": "TEXT NOT NULL",
+    "session": "TEXT NOT NULL",
+    "status": "INTEGER NOT NULL",
+    "outcome": "TEXT NOT NULL",
+    "first_content": "REAL NOT NULL",
+    "duration": "REAL NOT NULL",
+    "stream": "INTEGER NOT NULL",
+    **dict.fromkeys(_KINDS, "INTEGER NOT NULL"),
+    "cost": "REAL",
+    "attempts": "TEXT NOT NULL",
+}
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS requests (
+    number INTEGER PRIMARY KEY, {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())}
+);
+CREATE INDEX IF NOT EXISTS requests_by_id ON requests (id);
+CREATE INDEX IF NOT EXISTS requests_matched
+    ON requests (number, served_by, provider, served_model, model, client, outcome);
+CREATE TABLE IF NOT EXISTS usage_hours (
+    dimension TEXT NOT NULL, hour INTEGER NOT NULL, name TEXT NOT NULL,
+    {", ".join(f"{name} INTEGER NOT NULL" for name in _COUNTS)}, cost REAL NOT NULL,
+    PRIMARY KEY ({", ".join(_KEY)})
+) WITHOUT ROWID;
+"""
+_INSERT = f"""
+INSERT INTO requests ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
+"""  # noqa: S608 — the names are ours
+_ADD = f"""
+INSERT INTO usage_hours ({", ".join((*_KEY, *_SUMS))})
+VALUES ({", ".join("?" * (len(_KEY) + len(_SUMS)))})
+ON CONFLICT DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)}
+"""  # noqa: S608 — the names are ours
+_SELECT = f"SELECT number, {', '.join(_COLUMNS)} FROM requests"  # noqa: S608 — the names are ours
+_MATCHES: Mapping[str, str] = {
+    "account": "served_by = :account",
+    "model": "(:model IN (model, served_model) OR (:provider, :bare) = (provider, served_model))",
+    "key": "client = :key",
+    "outcome": "outcome = :outcome",
+    "before": "number < :before",
+}
+_TIMES: Mapping[str, str] = {
+    "day": "strftime('%Y-%m-%d', hour, 'unixepoch', 'localtime')",
+    "hour": "strftime('%Y-%m-%dT%H:00', hour, 'unixepoch', 'localtime')",
+}
+# Rows are numbered in the order of their ends, so that none can come in behind a reader's back.
+_DELETE_OLD = f"""
+DELETE FROM requests WHERE number < min(
+    coalesce((SELECT number FROM requests WHERE at >= :since ORDER BY number LIMIT 1), 9e18),
+    (SELECT min(number) FROM requests) + {_MOST_DELETED}
+)
+"""  # noqa: S608 — the number is ours
+
+_encode = msgspec.json.encode
+_attempts = msgspec.json.Decoder(list[Attempt]).decode
+
+
+class UsageDB:
+    """The recorder. ``put`` belongs to the event loop; everything else may be asked anywhere.
+
+    *retain* is how many seconds requests are kept, 0 for good; it may be changed.
+    """
+
+    def __init__(self, database: Database, *, retain: float = 0.0) -> None:
+        self.retain = retain
+        self.dropped = 0
+        """Requests that were not recorded."""
+        self.problem = ""
+        """Why nothing can be written at the moment; empty when all is well."""
+        self._database = database
+        self._lock = Lock()
+        self._waiting: list[Record] = []
+        self._scheduled: asyncio.TimerHandle | None = None
+        self._closed = False
+        database.add_tables(_SCHEMA)
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────
+
+    def put(self, record: Record) -> None:
+        """Have *record*, which has ended, written soon. Returns at once and never fails."""
+        with self._lock:
+            if len(self._waiting) >= MOST_WAITING:
+                self.dropped += 1
+                return
+            self._waiting.append(record)
+        if self._scheduled is None:
+            self._schedule(asyncio.get_running_loop())
+
+    async def flush(self) -> None:
+        """Write what waits."""
+        await self._database.do(self._write, None)
+
+    async def aclose(self) -> None:
+        """Write what waits, for the last time."""
+        self._closed = True
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+        await self.flush()
+        if self._waiting:
+            log.warning("requests are not recorded", many=len(self._waiting))
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._closed:
+            self._scheduled = loop.call_later(WRITE_EVERY, self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._database.submit(lambda db: self._write_and_go_on(db, loop))
+
+    def _write_and_go_on(self, db: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        """One write at a time is under way: a database that is slow to refuse gets no queue."""
+        try:
+            self._write(db)
+        finally:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._written, loop)
+
+    def _written(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = None
+        if self._waiting:
+            self._schedule(loop)
+
+    # ── on the database's thread ─────────────────────────────────────────────────────────────
+
+    def _write(self, db: sqlite3.Connection) -> None:
+        with self._lock:
+            records, self._waiting = self._waiting, []
+        if not records:
+            return
+        try:
+            transaction(db, lambda db: self._store(db, records))
+        except sqlite3.OperationalError as error:  # full, locked, read-only: it may pass
+            self._put_back(records)
+            if not self.problem:
+                log.warning("requests cannot be recorded", problem=str(error))
+            self.problem = str(error)
+        except Exception as error:
+            if type(error) is sqlite3.DatabaseError:  # a broken file is replaced, then tried again
+                self._put_back(records)
+                raise
+            # A record that cannot be written must not stand in the others' way.
+            self.dropped += len(records)
+            log.exception("requests are not recorded", many=len(records))
+        else:
+            self.problem = ""
+
+    def _store(self, db: sqlite3.Connection, records: Sequence[Record]) -> None:
+        used = [_tokens(record) for record in records]
+        db.executemany(_INSERT, map(_columns, records, used))
+        db.executemany(_ADD, _by_hour(records, used))
+        if self.retain:
+            newest = max(record.at for record in records)
+            db.execute(_DELETE_OLD, {"since": newest - self.retain})
+
+    def _put_back(self, records: list[Record]) -> None:
+        with self._lock:
+            together = records + self._waiting
+            self._waiting = together[:MOST_WAITING]
+            self.dropped += len(together) - len(self._waiting)
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────
+
+    async def requests(self, wanted: Filter) -> Sequence[tuple[int, Record]]:
+        """The newest of the *wanted* requests, each with its row's number."""
+        nothing: Sequence[tuple[int, Record]] = ()
+        return await self._database.do(lambda db: list(_requests(db, wanted)), nothing)
+
+    async def request(self, request_id: str) -> Record | None:
+        """The request of that id, if its row is still kept."""
+        nothing: Sequence[tuple[int, Record]] = ()
+        by_id = f"{_SELECT} WHERE id = ? ORDER BY number DESC LIMIT 1"
+        found = await self._database.do(lambda db: list(_rows(db, by_id, (request_id,))), nothing)
+        return found[0][1] if found else None
+
+    async def totals(self, by: By, since: float, until: float) -> Sequence[Totals]:
+        """What was used in the hours that begin from *since* up to *until* (Unix seconds), for each
+        name of what *by* says. Days and hours are local time, and come in their order; everything
+        else by its cost.
+        """
+        nothing: Sequence[Totals] = ()
+        return await self._database.do(lambda db: _totals(db, by, since, until), nothing)
+
+    async def first_hour(self) -> float | None:
+        """When the first hour of which anything is known began (Unix seconds)."""
+        nothing: float | None = None
+        return await self._database.do(_first_hour, nothing)
+
+    def spent(self, client: str, since: float) -> float:
+        """US dollars that requests with the key called *client* cost in the hours that began at
+        *since* (Unix seconds) or later. Blocks until the database is read.
+        """
+        return self._database.now(lambda db: _spent(db, client, since), 0.0)
+
+
+# ── rows ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _columns(record: Record, used: Sequence[int]) -> tuple[str | float | None, ...]:
+    return (
+        record.id,
+        record.at,
+        record.dialect,
+        _text(record.path),
+        _text(record.model),
+        _text(record.served_model),
+        _text(record.served_by),
+        record.provider,
+        _text(record.client),
+        record.agent,
+        record.session,
+        record.status,
+        record.outcome,
+        record.first_content,
+        record.duration,
+        record.stream,
+        *used,
+        record.cost,
+        _encode(record.attempts).decode(),
+    )
+
+
+def _text(text: str) -> str:
+    """*text* as SQLite takes it, which has no word for a lone surrogate."""
+    short = text[:_LONGEST_TEXT]
+    return short if short.isascii() else short.encode("utf-8", "replace").decode()
+
+
+def _tokens(record: Record) -> tuple[int, ...]:
+    used = tokens(record.usage)
+    return tuple(min(max(0, used[kind]), _LARGEST) for kind in _KINDS)
+
+
+def _by_hour(records: Sequence[Record], used: Sequence[Sequence[int]]) -> Iterable[Sequence[Any]]:
+    """The rows of ``usage_hours`` that *records* add up to, each of which *used* so many tokens."""
+    hours: dict[tuple[str, int, str], Sequence[float]] = {}
+    for record, kinds in zip(records, used, strict=True):
+        failed, priced = is_failure(record.outcome), record.cost is not None
+        adds: Sequence[float] = (1, failed, priced, *kinds, record.cost or 0.0)
+        hour = int(record.at // HOUR * HOUR)
+        for dimension, named in _DIMENSIONS.items():
+            key = dimension, hour, _text(named(record))
+            sums = hours.get(key)
+            hours[key] = adds if sums is None else tuple(map(add, sums, adds))
+    return [(*key, *sums) for key, sums in hours.items()]
+
+
+def _requests(db: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[int, Record]]:
+    provider, _, bare = wanted.model.partition("/")
+    values = {**msgspec.structs.asdict(wanted), "provider": provider, "bare": bare}
+    terms = " AND ".join(term for name, term in _MATCHES.items() if values[name]) or "1"
+    # What matches is found in the index alone: few rows may match, and rows are long.
+    sql = f"""
+        {_SELECT} WHERE number IN (
+            SELECT number FROM requests INDEXED BY requests_matched
+            WHERE {terms} ORDER BY number DESC LIMIT :limit
+        ) ORDER BY number DESC
+    """  # noqa: S608 — the names are ours
+    return _rows(db, sql, values)
+
+
+def _rows(
+    db: sqlite3.Connection, sql: str, values: Mapping[str, Any] | Sequence[Any]
+) -> Iterator[tuple[int, Record]]:
+    for number, *columns in db.execute(sql, values):
+        fields: dict[str, Any] = dict(zip(_COLUMNS, columns, strict=True))
+        kinds = {name: fields.pop(name) for name in _KINDS}
+        fields["stream"] = bool(fields["stream"])
+        fields["attempts"] = _attempts(fields["attempts"])
+        yield number, Record(**fields, usage=_usage(kinds))
+
+
+def _usage(kinds: Mapping[str, int]) -> Usage:
+    return Usage(
+        input_total=kinds["input"] + kinds["cache_read"] + kinds["cache_write"],
+        input_cached=kinds["cache_read"],
+        input_cache_write=kinds["cache_write"],
+        output_total=kinds["output"],
+        output_reasoning=kinds["reasoning"],
+    )
+
+
+def _totals(db: sqlite3.Connection, by: By, since: float, until: float) -> Sequence[Totals]:
+    sums = ", ".join(f"sum({name})" for name in _SUMS)
+    name = _TIMES.get(by, "name")
+    order = "1" if by in _TIMES else "sum(cost) DESC, sum(requests) DESC, 1"
+    sql = f"""
+        SELECT {name}, {sums} FROM usage_hours
+        WHERE dimension = ? AND hour >= ? AND hour < ? GROUP BY 1 ORDER BY {order}
+    """  # noqa: S608 — the names are ours
+    dimension = "" if by in _TIMES else by
+    first = since // HOUR * HOUR
+    return [Totals(*row) for row in db.execute(sql, (dimension, first, until))]
+
+
+def _first_hour(db: sqlite3.Connection) -> float | None:
+    row = db.execute("SELECT min(hour) FROM usage_hours WHERE dimension = ''").fetchone()
+    return None if row[0] is None else float(row[0])
+
+
+def _spent(db: sqlite3.Connection, client: str, since: float) -> float:
+    sql = """
+        SELECT coalesce(sum(cost), 0.0) FROM usage_hours
+        WHERE dimension = 'key' AND hour >= ? AND name = ?
+    """
+    return float(db.execute(sql, (since, client)).fetchone()[0])
