@@ -15,10 +15,15 @@ import msgspec
 from proxypal_core.gateway.front import Call, Front
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.providers import yamlio
-from proxypal_core.settings.reading import SettingsError
+from proxypal_core.settings.reading import Problem, SettingsError
 from proxypal_core.settings.schema import Settings
 
 _MARK = re.compile(r"<secret:[0-9a-f]{16}>")
+_COMMANDS = Problem(
+    "backends",
+    "they are commands that this machine runs, and are not changed through the API",
+    "edit the settings file itself, where the daemon sees it",
+)
 _SHORT = 8
 """Characters; a shorter secret is only hidden where it stands as a word of its own."""
 
@@ -43,8 +48,7 @@ async def check(front: Front, call: Call) -> Mapping[str, Any]:
     """Whether a text could be the settings file, and what it would change. Nothing is written."""
     veil = _Veil(front, await front.owner.text())
     try:
-        new = veil.lifted(call.as_(Text).yaml)
-        front.owner.files.parse(new)
+        new = veil.checked(call.as_(Text).yaml)
     except SettingsError as error:
         return {"ok": False, "problems": _told(error), "diff": ""}
     return {"ok": True, "problems": [], "diff": veil.diff(new)}
@@ -58,8 +62,7 @@ async def write(front: Front, call: Call) -> Mapping[str, Any]:
     """
     veil = _Veil(front, await front.owner.text())
     try:
-        new = veil.lifted(call.as_(Text).yaml)
-        front.owner.files.parse(new)
+        new = veil.checked(call.as_(Text).yaml)
     except SettingsError as error:
         raise Refused(
             Failure(Kind.INVALID, "; ".join(_told(error)), param="yaml", code="bad_settings")
@@ -103,14 +106,18 @@ class _Veil:
             raise _hidden("a secret is spelt in it with escapes")
         return text
 
-    def lifted(self, text: str) -> str:
-        """*text* with its marks replaced by what they stand for.
+    def checked(self, text: str) -> str:
+        """*text* with its marks replaced by what they stand for, fit to be the settings file.
 
         Raises:
-            SettingsError: a mark stands for nothing.
+            SettingsError: it is not.
         """
         found = {mark: secret for secret, mark in self._marks.items()}
-        return _MARK.sub(lambda match: found.get(match[0], match[0]), text)
+        new = _MARK.sub(lambda match: found.get(match[0], match[0]), text)
+        # Whoever gets hold of the page or the key must not get hold of the machine by it.
+        if self._parse(new).backends != self._parse(self._text).backends:
+            raise SettingsError([_COMMANDS])
+        return new
 
     def diff(self, new: str) -> str:
         """What *new* changes, in the form of ``diff -u``."""

@@ -145,3 +145,25 @@ async def test_whatever_the_secrets_are_they_come_back_and_are_not_shown(tmp_pat
         assert f'"{other}-2"' not in answer["yaml"]
         assert (written, told["diff"]) == (200, "")
         assert (tmp_path / "config.yaml").read_text() == config
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "backends: {claude-cli: {command: /bin/sh}}\n",
+        "backends: {claude-cli: {env: {LD_PRELOAD: /tmp/x.so}}}\n",
+        "backends: {claude-cli: {}, mine: {command: /bin/sh}}\n",
+        "",
+    ],
+)
+async def test_no_command_of_this_machine_is_changed_through_it(tmp_path, text):
+    config = "backends: {claude-cli: {}}\n"
+    async with owned(tmp_path, config) as owner:
+        _, told = await owner.call("POST", "/api/settings/check", {"yaml": text})
+        status, answer = await owner.call("PUT", "/api/settings", {"yaml": text})
+        other, _ = await owner.call("PUT", "/api/settings", {"yaml": config + "strict: true\n"})
+
+    assert not told["ok"]
+    assert status == 400
+    assert "edit the settings file itself" in answer["error"]["message"]
+    assert other == 200
