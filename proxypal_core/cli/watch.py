@@ -9,6 +9,7 @@ import logging
 import os
 import ssl
 import sys
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -90,7 +91,11 @@ async def _follow(
             async with (
                 aiohttp.ClientSession(headers=head, timeout=timeout) as session,
                 EventSource(
-                    f"{url.rstrip('/')}/api/events", session=session, max_connect_retry=0, ssl=trust
+                    f"{url.rstrip('/')}/api/events",
+                    reconnection_time=timedelta(seconds=RECONNECT_SECONDS),
+                    max_connect_retry=0,
+                    session=session,
+                    ssl=trust,
                 ) as events,
             ):
                 met = True
