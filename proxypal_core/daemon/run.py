@@ -203,6 +203,6 @@ def banner(url: str, settings: Settings, config: Path | None) -> str:
             "accounts: none yet, so only the built-in demo answers. Try it:",
             f"  curl -N {url}/v1/chat/completions -H 'content-type: application/json' \\",
             """    -d '{"model":"demo","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'""",
-            "Then add an account, such as: proxypal auth add-key anthropic, and start again.",
+            "Then add an account, such as: proxypal auth add-key anthropic.",
         ]
     return "\n".join(lines)
