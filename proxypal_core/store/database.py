@@ -1,4 +1,4 @@
-"""``state.db``: one SQLite file, one thread that works on it, for everything that is kept there.
+"""An SQLite file, and one thread that works on it for everything that is kept there: ``state.db``.
 
 Nothing in it is secret in the way of a credential, and losing it is never fatal: a broken file is
 moved aside, and without a file the memory has to do.
@@ -29,11 +29,12 @@ Work = Callable[[sqlite3.Connection], _T]
 class Database:
     """All work is done in its order on one thread. *folder* None keeps everything in memory."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self._path = folder / STATE_FILE if folder else None
+    def __init__(self, folder: Path | None, name: str = STATE_FILE) -> None:
+        self._name = name
+        self._path = folder / name if folder else None
         self._tables: list[tuple[str, Work[None]]] = []
         self._connection: sqlite3.Connection | None = None
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="state-db")
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     def add_tables(self, schema: str, opened: Work[None] = lambda _: None) -> None:
         """Have the tables of *schema* made whenever a file is opened, and *opened* done then. To be
@@ -54,6 +55,10 @@ class Database:
         """As ``do``, for those who may block: at startup, and on the command line."""
         return self._worker.submit(self._try, work, otherwise).result()
 
+    def forget(self) -> None:
+        """Delete the file, if there is one, some time soon. The next work begins a new one."""
+        self._worker.submit(self._delete)
+
     async def aclose(self) -> None:
         """Finish what was begun."""
         await asyncio.get_running_loop().run_in_executor(self._worker, self._close)
@@ -70,7 +75,7 @@ class Database:
         try:
             return self._twice(work)
         except (sqlite3.Error, OSError) as error:
-            log.warning("state.db failed", problem=str(error))
+            log.warning("database failed", file=self._name, problem=str(error))
             return otherwise
 
     def _twice(self, work: Work[_T]) -> _T:
@@ -90,7 +95,7 @@ class Database:
                 if self._path is None:
                     raise
                 problem = getattr(error, "strerror", None) or str(error)
-                log.warning("state.db: only in memory", path=str(self._path), problem=problem)
+                log.warning("database only in memory", path=str(self._path), problem=problem)
                 self._path = None
                 self._connection = self._open(None)
         return self._connection
@@ -118,9 +123,17 @@ class Database:
         self._close()
         aside = path.with_name(f"{path.name}.broken")
         path.replace(aside)
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        log.warning("state.db is broken", moved_to=str(aside), problem=str(error))
+        _unlink_beside(path)
+        log.warning("database is broken", moved_to=str(aside), problem=str(error))
+
+    def _delete(self) -> None:
+        self._close()
+        if self._path is not None:
+            try:
+                self._path.unlink(missing_ok=True)
+                _unlink_beside(self._path)
+            except OSError as error:
+                log.warning("database cannot be deleted", file=self._name, problem=str(error))
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -144,6 +157,12 @@ def transaction(db: sqlite3.Connection, work: Work[None]) -> None:
 def _is_broken(error: sqlite3.DatabaseError) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is detail
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _unlink_beside(path: Path) -> None:
+    """Delete what SQLite keeps beside the file at *path*."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _make_private(path: Path) -> None:

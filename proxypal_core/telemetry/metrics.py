@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from proxypal_core.accounts.pool import Standing
+from proxypal_core.accounts.standing import Standing
 from proxypal_core.metering import Record, tokens
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
