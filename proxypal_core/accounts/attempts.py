@@ -1,6 +1,6 @@
 """How one request goes on after a failure: whom not to ask again, and when to give up."""
 
-from proxypal_core.accounts.pool import Lease, NoneReady, Target
+from proxypal_core.accounts.lease import Lease, NoneReady, Target
 from proxypal_core.accounts.verdict import VERDICTS
 from proxypal_core.hub.failure import Failure, Kind
 

@@ -5,7 +5,7 @@ login and its keys in a ``config.yaml``; Google gives a JSON file for a service 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
@@ -128,6 +128,15 @@ def _laid_over(now: JsonObject, new: JsonObject) -> JsonObject:
         else:
             merged[name] = value
     return merged
+
+
+def report(lines: Sequence[Line], new: Import) -> JsonObject:
+    """What became of *new*, as programs are told; nothing of it is secret."""
+    return {
+        "accounts": [line._asdict() for line in lines],
+        "settings": msgspec.to_builtins(new.settings),
+        "notes": list(new.notes),
+    }
 
 
 # ── OpenClaw ─────────────────────────────────────────────────────────────────────────────────

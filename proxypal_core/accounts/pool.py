@@ -16,100 +16,11 @@ from proxypal_core.accounts import health as health_rules
 from proxypal_core.accounts.account import Account, CredentialKind
 from proxypal_core.accounts.affinity import Affinity, Session
 from proxypal_core.accounts.health import WELL, Health
+from proxypal_core.accounts.lease import Lease, NoneReady, Target, Waiting
 from proxypal_core.accounts.limits import Gauge
+from proxypal_core.accounts.standing import Bookkeeping, Prospect, Standing
 from proxypal_core.accounts.verdict import VERDICTS, Ladders
 from proxypal_core.hub.failure import Failure, Kind
-
-
-class Target(msgspec.Struct, frozen=True):
-    """A provider's model to try. ``profile`` pins one account, ``prefix`` those that have it;
-    ``thinking`` (``high``, ``8192``, ``none``) replaces what the body asks; ``long_context`` is
-    wanted by the ``[1m]`` that Claude Code puts behind a name. ``together``: its accounts take turns
-    with those of the target before, instead of coming after them.
-    """
-
-    provider: str
-    model: str
-    profile: str = ""
-    thinking: str = ""
-    long_context: bool = False
-    prefix: str = ""
-    together: bool = False
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """An account on loan for one attempt. ``number`` grows with each."""
-
-    number: int
-    account: Account
-    target: Target
-    session: Session | None = None
-
-    @property
-    def model(self) -> str:
-        return self.target.model
-
-    @property
-    def asked(self) -> tuple[str, Target]:
-        """What was asked of whom: the same is not asked twice for one request."""
-        return self.account.id, self.target
-
-
-class Standing(msgspec.Struct):
-    """An account, and how it is doing. ``rank`` is its place in its provider's explicit order, None
-    when that leaves it out; ``used`` orders accounts by their last use; ``credit`` is what the
-    weighted strategy owes it.
-    """
-
-    account: Account
-    index: int = 0
-    rank: int | None = 0
-    used: int = 0
-    used_at: float = 0.0
-    served: int = 0
-    failed: int = 0
-    in_flight: int = 0
-    credit: int = 0
-    health: Health = WELL
-    models: dict[str, Health] = {}
-    gauges: dict[tuple[str, str], Gauge] = {}
-
-    @property
-    def full(self) -> bool:
-        return 0 < self.account.max_concurrency <= self.in_flight
-
-
-class Bookkeeping(msgspec.Struct, frozen=True):
-    """What outlives a restart, of an account (``model`` is empty) or of an account for one model."""
-
-    account: str
-    model: str = ""
-    used: int = 0
-    used_at: float = 0.0
-    served: int = 0
-    failed: int = 0
-    health: Health = WELL
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """Why an account could not be leased, and until when."""
-
-    account: str
-    reason: str
-    until: float
-
-
-class NoneReady(Exception):
-    """No account can serve now. ``resumes_at`` is the soonest that one can, None for never;
-    ``busy``: one could, if it were not as busy as it may be.
-    """
-
-    def __init__(self, waiting: Sequence[Waiting], *, busy: bool = False) -> None:
-        super().__init__("no account is ready")
-        self.waiting = tuple(waiting)
-        self.busy = busy
-        self.resumes_at = min((one.until for one in waiting), default=None)
-
 
 Strategy: TypeAlias = Literal["round_robin", "fill_first", "least_busy", "weighted"]
 
@@ -134,22 +45,6 @@ _TROUBLES = 5
 _TROUBLES_WITHIN = 10.0
 _TROUBLE_REST = 15.0
 """A provider with that many troubles within so many seconds is asked last for this long."""
-
-State: TypeAlias = Literal["ready", "running_low", "busy", "resting", "barred", "unfit"]
-
-
-class Prospect(msgspec.Struct, frozen=True):
-    """What would become of an account for a request: ``state``, the reason for it, and until when.
-    ``place`` counts from 1 in the order in which accounts would be asked; 0 for not at all.
-    """
-
-    account: str
-    provider: str
-    model: str
-    state: State
-    place: int = 0
-    reason: str = ""
-    until: float = 0.0
 
 
 class Pool:

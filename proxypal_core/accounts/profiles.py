@@ -117,6 +117,12 @@ def options(profile: JsonObject) -> Options:
     return _converted(profile, Options)
 
 
+def wishes(profile: JsonObject) -> JsonObject:
+    """What the owner wants of *profile*, which a new credential does not change."""
+    fields = (*Options.__struct_fields__, "disabled")
+    return {name: value for name, value in profile.items() if name in fields}
+
+
 def secret(profile: JsonObject) -> Secret:
     """The secret by which two profiles are known to be the same; empty where there is none."""
     for field in ("key", "token", "refresh", "access", "private_key"):

@@ -62,13 +62,13 @@ async def ask(proxy, dialect, model="m-1", *, stream=True, headers=None, **optio
 
 async def read(answer):
     """All bytes, and whether they ended as they should."""
-    received = b""
+    received = bytearray()
     try:
         async for chunk in answer.content.iter_any():
             received += chunk
     except aiohttp.ClientPayloadError:
-        return received, False
-    return received, True
+        return bytes(received), False
+    return bytes(received), True
 
 
 def begun(dialect):
