@@ -11,9 +11,10 @@ import msgspec
 from proxypal_core import routing
 from proxypal_core.accounts.account import Account, CredentialKind, Secret
 from proxypal_core.accounts.client_keys import ClientKey
-from proxypal_core.accounts.pool import Bookkeeping, Pool
+from proxypal_core.accounts.pool import Pool
 from proxypal_core.accounts.profiles import options, resolved, unresolved
 from proxypal_core.accounts.rules import Rule
+from proxypal_core.accounts.standing import Bookkeeping
 from proxypal_core.accounts.verdict import Ladders
 from proxypal_core.gateway import access
 from proxypal_core.providers import backend
@@ -252,6 +253,7 @@ def proxy_of(network: Network, url: str) -> str:
 def secrets_of(settings: Settings, admin_key: str) -> frozenset[str]:
     """Every secret, for the log to leave out; *admin_key* is the one in force."""
     found = {admin_key, settings.admin_key, settings.state.url}
+    found |= {settings.alerts.webhook, settings.alerts.ntfy}
     found |= {row.api_key for row in settings.accounts}
     found |= {row.key for row in settings.client_keys}
     found |= {row.oauth.client_secret for row in settings.providers}

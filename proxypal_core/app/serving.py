@@ -18,6 +18,7 @@ import msgspec
 from proxypal_core import __version__, routing
 from proxypal_core.accounts.client_keys import Ledger
 from proxypal_core.accounts.pool import Pool
+from proxypal_core.app.alerts import Alerts
 from proxypal_core.app.configured import (
     accounts_of,
     allowed_hosts_of,
@@ -34,6 +35,7 @@ from proxypal_core.app.configured import (
     secrets_of,
     with_profiles,
 )
+from proxypal_core.app.spans import Spans, spans_of
 from proxypal_core.dialects.carry import Carrier
 from proxypal_core.gateway import access, explain
 from proxypal_core.gateway.dashboard_session import Sessions
@@ -52,6 +54,7 @@ from proxypal_core.providers.provider import Provider
 from proxypal_core.settings.backends import backends_of
 from proxypal_core.settings.schema import Network, Settings
 from proxypal_core.store.accounts_db import AccountsDB
+from proxypal_core.store.bodies_db import BODIES_FILE, MOST_DAYS, BodiesDB
 from proxypal_core.store.database import STATE_FILE, Database
 from proxypal_core.store.responses_db import ResponsesDB
 from proxypal_core.store.usage_db import UsageDB
@@ -110,6 +113,7 @@ class Served:
         parts.processes.replace(backends_of(settings.backends), scrubber(settings, parts.admin_key))
         if parts.tokens is not None:
             parts.tokens.use(settings.catalog, token_post(settings.network, parts.http))
+        parts.alerts.use(settings)
         self.handler.front = parts.front(settings, self._owned)
         parts.recorder.feed.hint("accounts")
 
@@ -136,11 +140,15 @@ async def gateway(
     responses = ResponsesDB(database, clock=clock.now)
     accounts = AccountsDB(database)
     usage = UsageDB(database)
+    bodies_file = Database(data_dir, BODIES_FILE)
+    bodies = BodiesDB(bodies_file, clock.now)
     feed = Feed()
     async with (
         aclosing(database),
+        aclosing(bodies_file),
         aclosing(usage),
         HttpTransport(connect=settings.timeouts.connect) as http,
+        spans_of(settings) as spans,
         Fetcher(
             agent=USER_AGENT,
             max_bytes=settings.media.max_bytes,
@@ -166,9 +174,11 @@ async def gateway(
             clock=clock.now,
             sleep=clock.sleep,
         )
+        alerts = Alerts(settings, pool, http, clock.now, USER_AGENT)
         parts = Parts(
             clock=clock,
             tokens=tokens,
+            alerts=alerts,
             admin_key=admin_key,
             http=http,
             processes=processes,
@@ -183,14 +193,23 @@ async def gateway(
             pool=pool,
             responses=responses,
             fetcher=fetcher,
-            recorder=Recorder(usage, Metrics(), feed, LastRequests(), Ledger(clock.now, usage)),
+            recorder=Recorder(
+                usage,
+                Metrics(),
+                feed,
+                LastRequests(),
+                Ledger(clock.now, usage),
+                bodies,
+                trace=spans.note if spans else None,
+            ),
+            spans=spans,
             logins=logins,
             sessions=Sessions(clock.now, secrets.token_urlsafe),
             queue=Queue(settings.routing.queue_timeout),
         )
         served = Served(parts, settings, files)
         keeping = tokens.run(partial(forgive, pool)) if tokens else None
-        async with aclosing(logins), meanwhile(keeping):
+        async with aclosing(logins), meanwhile(keeping), meanwhile(alerts.run()):
             yield served
 
 
@@ -271,6 +290,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     clock: Clock
     tokens: Tokens | None
+    alerts: Alerts
     admin_key: str
     http: Transport
     processes: ProcessTransport
@@ -279,6 +299,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     responses: ResponsesDB
     fetcher: Fetcher
     recorder: Recorder
+    spans: Spans | None
     logins: Logins
     sessions: Sessions
     queue: Queue
@@ -287,8 +308,17 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     def front(self, settings: Settings, owned: Owned | None = None) -> Front:
         """The way in, as *settings* want it."""
         self.recorder.usage.retain = settings.usage.retain_days * DAY
+        self.recorder.bodies.use(
+            keep=settings.usage.capture_bodies != "none",
+            days=min(settings.usage.retain_days or MOST_DAYS, MOST_DAYS),
+            scrub=scrubber(settings, self.admin_key),
+        )
         book = book_of(settings, self.pool.accounts)
         services = self._services(settings, book.providers)
+        if self.spans is not None:
+            self.spans.provider_of = lambda account: book.providers.get(
+                settings.provider_of(account)
+            )
         return Front(
             settings=settings,
             services=services,

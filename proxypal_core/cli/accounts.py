@@ -15,7 +15,6 @@ import click
 
 from proxypal_core import app
 from proxypal_core.accounts import oauth
-from proxypal_core.accounts.profiles import Options
 from proxypal_core.cli import daemon_api, passphrase
 from proxypal_core.daemon import files
 from proxypal_core.daemon.run import is_proxypal
@@ -95,12 +94,6 @@ def update(settings: Settings, change: Callable[[dict[str, JsonObject]], None]) 
     except VaultError as error:
         fail(str(error))
     return vault.path
-
-
-def wishes(profile: JsonObject) -> JsonObject:
-    """What the owner wants of *profile*, which a new credential does not change."""
-    fields = (*Options.__struct_fields__, "disabled")
-    return {name: value for name, value in profile.items() if name in fields}
 
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────

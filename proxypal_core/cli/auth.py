@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from proxypal_core import app
+from proxypal_core.accounts.profiles import wishes
 from proxypal_core.cli import accounts, daemon_api
 from proxypal_core.cli.accounts import config_option, fail, vault_of, vault_or_exit
 from proxypal_core.cli.loading import settings_or_exit
@@ -78,7 +79,7 @@ def add_key(
 
     def add(profiles: dict[str, JsonObject]) -> None:
         refuse_to_replace(profiles)
-        profiles[profile_id] = {**accounts.wishes(profiles.get(profile_id, {})), **profile}
+        profiles[profile_id] = {**wishes(profiles.get(profile_id, {})), **profile}
 
     path = accounts.update(settings, add)
     click.echo(f"{profile_id} is in the vault, {path}.")

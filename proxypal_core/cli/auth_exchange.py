@@ -24,7 +24,7 @@ from proxypal_core.settings.schema import Settings
 from proxypal_core.store import files as store_files
 from proxypal_core.store.vault import Snapshot, VaultError
 from proxypal_core.wire import jsonio
-from proxypal_core.wire.jsonio import JsonObject, Malformed
+from proxypal_core.wire.jsonio import Malformed
 
 OPENCLAW = "auth-profiles.json"
 LARGEST = 16 * 1024 * 1024
@@ -170,7 +170,8 @@ def _take_in(new: Import, settings: Settings, path: Path, *, dry_run: bool, as_j
     if changes and not dry_run:
         merge = _written(settings, new)
     if as_json:
-        click.echo(jsonio.dumps_pretty(_as_data(merge.lines, new, dry_run=dry_run)))
+        told = {"dry_run": dry_run, **interchange.report(merge.lines, new)}
+        click.echo(jsonio.dumps_pretty(told))
     else:
         click.echo("\n".join(_report(merge.lines, new, path, dry_run=dry_run)))
 
@@ -189,15 +190,6 @@ def _written(settings: Settings, new: Import) -> Merge:
     except (VaultError, ValueError) as error:
         fail(f"Nothing was imported: {error}")
     return done[-1]
-
-
-def _as_data(lines: list[Line], new: Import, *, dry_run: bool) -> JsonObject:
-    return {
-        "dry_run": dry_run,
-        "accounts": [line._asdict() for line in lines],
-        "settings": msgspec.to_builtins(new.settings),
-        "notes": list(new.notes),
-    }
 
 
 def _report(lines: list[Line], new: Import, path: Path, *, dry_run: bool) -> Iterator[str]:

@@ -4,7 +4,10 @@ import asyncio
 import os
 import ssl
 import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 import aiohttp
@@ -45,23 +48,41 @@ def call(
 
 
 async def _call(
-    settings: Settings, method: str, path: str, body: JsonObject | None, query: dict[str, str]
+    settings: Settings, method: str, path: str, body: JsonObject | None, query: Mapping[str, str]
 ) -> JsonObject | None:
-    key = admin_key(settings)
-    timeout = aiohttp.ClientTimeout(total=_SECONDS)
+    async with session(settings) as daemon:
+        return await ask(daemon, method, path, body, query)
+
+
+@asynccontextmanager
+async def session(settings: Settings) -> AsyncIterator[aiohttp.ClientSession]:
+    """The way to the daemon that *settings* describe, with its admin key."""
+    async with aiohttp.ClientSession(
+        reachable(settings.listen),
+        connector=aiohttp.TCPConnector(ssl=trust(settings.listen.tls.cert)),
+        headers={"Authorization": f"Bearer {admin_key(settings)}"},
+        timeout=aiohttp.ClientTimeout(total=_SECONDS),
+        trust_env=False,
+    ) as opened:
+        yield opened
+
+
+async def ask(
+    daemon: aiohttp.ClientSession,
+    method: str,
+    path: str,
+    body: JsonObject | None = None,
+    query: Mapping[str, str] = MappingProxyType({}),
+) -> JsonObject | None:
+    """What *daemon* answers; None when none runs.
+
+    Raises:
+        Refusal: it refuses.
+    """
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
-            session.request(
-                method,
-                reachable(settings.listen) + path,
-                params=query,
-                json=body,
-                headers={"Authorization": f"Bearer {key}"},
-                ssl=trust(settings.listen.tls.cert),
-                allow_redirects=False,
-            ) as answer,
-        ):
+        async with daemon.request(
+            method, path, params=query, json=body, allow_redirects=False
+        ) as answer:
             data = await answer.read()
             # Another program may have the port.
             if answer.headers.get("server") != "proxypal":

@@ -15,7 +15,7 @@ from proxypal_core import app
 from proxypal_core.accounts import oauth as protocol
 from proxypal_core.accounts.account import Account
 from proxypal_core.accounts.oauth import DeviceCode, Grant, LoginRefused
-from proxypal_core.accounts.profiles import is_profile_id
+from proxypal_core.accounts.profiles import is_profile_id, wishes
 from proxypal_core.cli import accounts
 from proxypal_core.cli.accounts import config_option, fail
 from proxypal_core.cli.loading import settings_or_exit
@@ -24,7 +24,7 @@ from proxypal_core.settings.schema import Duration, Settings
 from proxypal_core.upstream import linked
 from proxypal_core.upstream import login as ways
 from proxypal_core.upstream.http import HttpTransport
-from proxypal_core.upstream.linked import SOURCES, Links, Source, Unusable
+from proxypal_core.upstream.linked import SOURCES, Links, Unusable
 from proxypal_core.upstream.token_endpoint import Post, post
 from proxypal_core.upstream.transport import Broken
 from proxypal_core.wire.jsonio import JsonObject
@@ -160,7 +160,7 @@ def _keep(settings: Settings, known: Provider, profile: JsonObject, name: str | 
                 f" remove {profile_id}), or give another --name."
             )
         profiles[profile_id] = {
-            **accounts.wishes(there or {}),
+            **wishes(there or {}),
             **profile,
             "created": _today(),
         }
@@ -190,29 +190,14 @@ def link(source: str, name: str | None, config: str | None) -> None:
     settings = settings_or_exit(config)
     found = SOURCES[source]
     known = accounts.provider_called(found.provider, settings)
-    profile: JsonObject = {
-        "type": "linked",
-        "provider": known.name,
-        "source": found.name,
-        **_place(found),
-    }
     try:
+        profile = linked.profile_of(found, known.name, Path.home(), os.environ)
         asyncio.run(Links(Path.home(), app.Clock().now).login(profile))
     except Unusable as error:
         fail(f"Nothing was linked: {error}.")
     _keep(settings, known, profile, name or found.program)
     if found.notice:
         click.echo(f"Note: {found.notice}", err=True)
-
-
-def _place(source: Source) -> JsonObject:
-    """Where the login is: in a file, or in the keychain."""
-    try:
-        return {"file": str(linked.find(source, Path.home(), os.environ))}
-    except Unusable as error:
-        if _PLATFORM == "darwin" and source.keychain:
-            return {}
-        fail(f"Nothing was linked: {error}.")
 
 
 # ── tokens ───────────────────────────────────────────────────────────────────────────────────

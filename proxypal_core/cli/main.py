@@ -19,6 +19,8 @@ from proxypal_core.cli.loading import EXIT_BAD_SETTINGS, settings_or_exit
 from proxypal_core.cli.login import link, login, paste_token, setup_token
 from proxypal_core.cli.models import models, test_account
 from proxypal_core.cli.settings import config as config_group
+from proxypal_core.cli.statusline import show
+from proxypal_core.cli.top import top
 from proxypal_core.cli.usage import usage
 from proxypal_core.cli.vault import vault as vault_group
 from proxypal_core.cli.watch import watch
@@ -88,6 +90,13 @@ def serve(config: str | None, host: str | None, port: int | None) -> None:
         _fail(str(error), error.exit_code)
 
 
+@main.command()
+@click.option("--config", metavar="FILE", help="The settings file.")
+def statusline(config: str | None) -> None:
+    """Print one short line on how it goes, for tmux and for Claude Code."""
+    show(config)
+
+
 def _admin_key(settings: Settings) -> str:
     """The key of the management API, made at the first start."""
     given = os.environ.get("PROXYPAL_ADMIN_KEY") or str(settings.admin_key)
@@ -142,6 +151,7 @@ main.add_command(explain)
 main.add_command(import_group)
 main.add_command(keys)
 main.add_command(models)
+main.add_command(top)
 main.add_command(usage)
 main.add_command(vault_group)
 main.add_command(watch)

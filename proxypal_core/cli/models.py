@@ -15,7 +15,7 @@ from proxypal_core.cli import accounts, probe
 from proxypal_core.cli.accounts import SOON, Standing, config_option, fail, vault_or_exit
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon.run import reachable
-from proxypal_core.gateway.account_test import model_for
+from proxypal_core.gateway.account_check import model_for
 from proxypal_core.providers.backend import builtin_rows
 from proxypal_core.providers.catalog import find
 from proxypal_core.settings.backends import backends_of

@@ -19,7 +19,7 @@ from proxypal_core.accounts.account import Account
 from proxypal_core.cli import daemon_api
 from proxypal_core.cli.accounts import logins
 from proxypal_core.daemon.run import is_proxypal, reachable
-from proxypal_core.gateway.account_test import SECONDS
+from proxypal_core.gateway.account_check import SECONDS
 from proxypal_core.gateway.server import server
 from proxypal_core.settings.schema import Settings
 from proxypal_core.telemetry import log

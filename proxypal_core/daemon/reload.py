@@ -17,6 +17,7 @@ NEEDS_RESTART = (
     "logging",
     "media",
     "state",
+    "telemetry",
     "timeouts.connect",
     "routing.affinity_ttl",
     "routing.session_affinity",

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import msgspec
 
 from proxypal_core.accounts import oauth
-from proxypal_core.accounts.profiles import is_profile_id
-from proxypal_core.gateway import account_test
+from proxypal_core.accounts.profiles import is_profile_id, wishes
+from proxypal_core.gateway import account_check
 from proxypal_core.gateway.front import Call, Front
 from proxypal_core.hub.failure import Failure, Kind, Refused, invalid
 from proxypal_core.providers.catalog import find
@@ -103,6 +103,23 @@ async def add(front: Front, call: Call) -> Mapping[str, Any]:
     return _shown(front, name, profile)
 
 
+async def replace(front: Front, name: str, profile: JsonObject) -> None:
+    """Keep *profile* as *name*, in place of an older one of its type, of which its owner's wishes
+    stay.
+
+    Raises:
+        Refused: there is one of another type.
+    """
+
+    def put(profiles: dict[str, JsonObject]) -> None:
+        there = profiles.get(name, profile)
+        if there.get("type") != profile["type"]:
+            raise _conflict(f"{name} is there already, as {there.get('type')}")
+        profiles[name] = {**wishes(there), **profile}
+
+    await front.owner.revise(_on_profiles(put))
+
+
 async def remove(front: Front, call: Call) -> Mapping[str, Any]:
     """Forget an account of the vault."""
     name = await _changed(front, call, lambda _: None)
@@ -167,7 +184,7 @@ async def test(front: Front, call: Call) -> Mapping[str, Any]:
     name = call.at["id"]
     for account in front.services.pool.accounts:
         if account.id == name:
-            found = await account_test.tried(front, account, call.request)
+            found = await account_check.tried(front, account, call.request)
             return msgspec.structs.asdict(found)
     raise Refused(Failure(Kind.NO_ROUTE, f"there is no account {name!r}; see /api/state"))
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from proxypal_core.gateway import access, answers, dashboard_session, management, openapi, surface
 from proxypal_core.gateway import accounts_api as accounts
+from proxypal_core.gateway import connect_api as connect
 from proxypal_core.gateway import keys_api as keys
 from proxypal_core.gateway import logins_api as logins
 from proxypal_core.gateway import settings_api as settings
@@ -75,11 +76,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/api/requests/{id}", "One request.", management.request),
     Endpoint(
         "GET",
+        "/api/requests/{id}/bodies",
+        "What a request's client asked and was told, word for word, where usage.capture_bodies keeps"
+        " it.",
+        management.bodies,
+    ),
+    Endpoint(
+        "GET",
         "/api/usage",
         "Requests, tokens and cost.",
         management.usage,
         query={
-            "by": "What a row is of: day, hour, model, account, key, agent or provider.",
+            "by": "What a row is of: day, week, hour, model, account, key, agent or provider.",
             "since": "From when on, in Unix seconds; 30 days ago if left out.",
             "until": "Up to when, in Unix seconds; now if left out.",
         },
@@ -98,6 +106,26 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/api/accounts/reset",
         "Forget what is held against every account.",
         management.reset,
+    ),
+    Endpoint(
+        "GET",
+        "/api/accounts/link",
+        "The logins of other programs that could be linked, and whether this machine has them.",
+        connect.links,
+    ),
+    Endpoint(
+        "POST",
+        "/api/accounts/link",
+        "Use the login that another program keeps on this machine.",
+        connect.link,
+        body=connect.NewLink,
+    ),
+    Endpoint(
+        "POST",
+        "/api/accounts/import",
+        "Take in the accounts that another program's file holds.",
+        connect.take_in,
+        body=connect.NewImport,
     ),
     Endpoint("DELETE", "/api/accounts/{id}", "Forget an account of the vault.", accounts.remove),
     Endpoint("POST", "/api/accounts/{id}/enable", "Use an account again.", accounts.enable),

@@ -35,7 +35,9 @@ class Reframe(Protocol):
 
 
 class Downstream:
-    """A streamed answer to *request*. ``headers`` is asked for them at the moment they are sent."""
+    """A streamed answer to *request*. ``headers`` is asked for them at the moment they are sent,
+    ``sent`` is told every byte of the body.
+    """
 
     def __init__(
         self,
@@ -46,8 +48,10 @@ class Downstream:
         hold: float,
         interval: float,
         reframe: Reframe | None = None,
+        sent: Callable[[bytes], None] | None = None,
     ) -> None:
         self._request = request
+        self._sent = sent
         self._heartbeat = reframe.heartbeat if reframe else heartbeat
         self._headers = headers
         self._interval = interval
@@ -109,6 +113,8 @@ class Downstream:
         if data:
             response = await self._started()
             self._last_write = self._loop.time()
+            if self._sent is not None:
+                self._sent(data)
             await response.write(data)
 
     async def _started(self) -> web.StreamResponse:

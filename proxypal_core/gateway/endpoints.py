@@ -13,7 +13,7 @@ from aiohttp import web
 
 from proxypal_core import routing
 from proxypal_core.accounts.client_keys import ClientKey
-from proxypal_core.accounts.pool import Target
+from proxypal_core.accounts.lease import Target
 from proxypal_core.dialects import DIALECTS, openai_legacy
 from proxypal_core.dialects.base import Dialect
 from proxypal_core.gateway import access, answers, api, dashboard_files, dashboard_session, surface
@@ -27,8 +27,9 @@ from proxypal_core.gateway.sessions import session_of
 from proxypal_core.gateway.surface import Access, Match, Operation
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.hub.messages import ModelInfo
-from proxypal_core.metering import Record, summary
+from proxypal_core.metering import Record, is_failure, summary
 from proxypal_core.metering.agents import agent_of
+from proxypal_core.store.bodies_db import Heard
 from proxypal_core.wire import jsonio
 
 log = structlog.get_logger(__name__)
@@ -73,8 +74,7 @@ class Gateway:
         except Refused as refused:
             return refusal(dialect, refused.failure, request_id)
         except jsonio.Malformed as error:
-            failure = Failure(Kind.INVALID, str(error), param=error.path)
-            return refusal(dialect, failure, request_id)
+            return refusal(dialect, _malformed(error), request_id)
         except web.HTTPRequestEntityTooLarge:
             failure = Failure(Kind.TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
             return refusal(dialect, failure, request_id)
@@ -149,9 +149,13 @@ class Gateway:
             client=client.name if client else "",
             agent=agent_of(request.headers),
         )
+        keeps = front.settings.usage.capture_bodies
+        heard = None if keeps == "none" else Heard()
         try:
-            answer = await self._answer(request, match, dialect, record, client)
+            answer = await self._answer(request, match, dialect, record, client, heard)
             record.status = answer.status
+            if heard and isinstance(answer, web.Response) and isinstance(answer.body, bytes):
+                heard.told.add(answer.body)
             return answer
         except (asyncio.CancelledError, ConnectionError):
             if record.outcome in ("", "abandoned"):
@@ -161,6 +165,8 @@ class Gateway:
         finally:
             record.duration = clock() - record.at
             front.recorder.note(record, client)
+            if heard and (keeps == "all" or is_failure(record.outcome)):
+                front.recorder.bodies.put(record.id, heard)
             log.info("exchange", **summary(record))
 
     async def _answer(
@@ -170,9 +176,10 @@ class Gateway:
         dialect: Dialect,
         record: Record,
         client: ClientKey | None,
+        heard: Heard | None,
     ) -> web.StreamResponse:
         try:
-            ask = await self._ask(request, match, dialect, record)
+            ask = await self._ask(request, match, dialect, record, heard)
             _check_model(client, ask.model)
             kept = await self.front.conversations.answer(ask, record.client)
             if kept is not None:
@@ -181,21 +188,30 @@ class Gateway:
                 answer.headers["x-request-id"] = record.id
                 return answer
             ask = await self.front.conversations.prepared(ask, record.client)
-            return await Exchange(self.front.services, ask, record).run(request)
-        except Refused as refused:
-            record.outcome = refused.failure.kind.value
-            answer = refusal(dialect, refused.failure, record.id)
+            sent = heard.told.add if heard else None
+            return await Exchange(self.front.services, ask, record, sent).run(request)
+        except (Refused, jsonio.Malformed) as error:
+            failure = error.failure if isinstance(error, Refused) else _malformed(error)
+            record.outcome = failure.kind.value
+            answer = refusal(dialect, failure, record.id)
             if record.attempts:
                 answer.headers.update(proxied_headers(record, attempts=len(record.attempts)))
             return answer
 
     async def _ask(
-        self, request: web.BaseRequest, match: Match, dialect: Dialect, record: Record
+        self,
+        request: web.BaseRequest,
+        match: Match,
+        dialect: Dialect,
+        record: Record,
+        heard: Heard | None,
     ) -> Ask:
         has_body = request.method == "POST"
         if has_body:
             access.check_content_type(request.headers.get("Content-Type"))
         body = await request.read()
+        if heard is not None:
+            heard.asked.add(body)
         doc: jsonio.JsonObject = {}
         if has_body and request.content_type != "multipart/form-data":
             doc = jsonio.load_object(body)
@@ -274,6 +290,10 @@ class Gateway:
         raise Refused(
             Failure(Kind.MODEL, f"no model {name!r} is listed; see the list without an id")
         )
+
+
+def _malformed(error: jsonio.Malformed) -> Failure:
+    return Failure(Kind.INVALID, str(error), param=error.path)
 
 
 def _check_model(client: ClientKey | None, model: str) -> None:

@@ -15,7 +15,7 @@ from aiohttp import web
 from proxypal_core.accounts import limits, rules
 from proxypal_core.accounts.account import masked
 from proxypal_core.accounts.attempts import Attempts
-from proxypal_core.accounts.pool import Lease, NoneReady
+from proxypal_core.accounts.lease import Lease, NoneReady
 from proxypal_core.dialects.pipe import Passthrough, Pipe, Seen, Translation, translated
 from proxypal_core.gateway import headers as passing
 from proxypal_core.gateway import nobody
@@ -40,9 +40,18 @@ _LINGER = 5.0
 
 
 class Exchange:
-    """One request on its way. ``record`` fills as it goes."""
+    """One request on its way. ``record`` fills as it goes; ``sent`` is told every byte of the body of
+    an answer that is not given back whole.
+    """
 
-    def __init__(self, services: Services, ask: Ask, record: Record) -> None:
+    def __init__(
+        self,
+        services: Services,
+        ask: Ask,
+        record: Record,
+        sent: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._sent = sent
         self._services = services
         self._ask = ask
         self._record = record
@@ -74,6 +83,7 @@ class Exchange:
             hold=self._services.timeouts.hold,
             interval=self._services.timeouts.heartbeat,
             reframe=self._ask.reframe() if self._ask.reframe else None,
+            sent=self._sent,
         )
         try:
             return await self._attempts(request)
@@ -123,8 +133,6 @@ class Exchange:
         """One account asked: the finished answer, or how it failed before anything was sent."""
         record = self._record
         record.served_by, record.served_model = lease.account.id, lease.model
-        record.provider = lease.account.provider
-        record.provider = lease.account.provider
         record.provider = lease.account.provider
         self._answered_with = {}
         self._asked_at = self._services.clock()
@@ -340,6 +348,8 @@ class Exchange:
         self._first_content()
         await answer.prepare(request)
         while data := await _within(self._services.timeouts.idle, reply.read()):
+            if self._sent is not None:
+                self._sent(data)
             await answer.write(data)
         await answer.write_eof()
         return answer

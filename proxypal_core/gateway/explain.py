@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from proxypal_core import routing
-from proxypal_core.accounts.pool import Pool, Prospect
+from proxypal_core.accounts.pool import Pool
+from proxypal_core.accounts.standing import Prospect
 from proxypal_core.metering import Record
 
 _REMEMBERED = 512

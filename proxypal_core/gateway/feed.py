@@ -15,6 +15,8 @@ KEPT = 200
 """Events remembered for listeners that reconnect, and held for one that reads slowly."""
 HINT_EVERY = 0.25
 """Seconds between two hints of the same name, at the least."""
+RETRY = 1000
+"""Milliseconds after which a listener comes back when its connection ends."""
 
 
 class Feed:
@@ -64,7 +66,7 @@ class Feed:
                     listener.put(event)
         self._listeners.add(listener)
         try:
-            yield b": listening\n\n"
+            yield b"retry: %d\n: listening\n\n" % RETRY
             while self._open:
                 try:
                     async with asyncio.timeout(heartbeat):

@@ -11,11 +11,10 @@ import msgspec
 
 from proxypal_core.accounts import oauth as protocol
 from proxypal_core.accounts.oauth import Grant, LoginRefused
-from proxypal_core.gateway.accounts_api import created, profile_id_of, provider_called
+from proxypal_core.gateway.accounts_api import created, profile_id_of, provider_called, replace
 from proxypal_core.gateway.front import Call, Front
 from proxypal_core.hub.failure import Failure, Kind, Refused, invalid
 from proxypal_core.providers.provider import OAuth, Provider
-from proxypal_core.store.vault_format import Snapshot
 from proxypal_core.upstream.logins import Login
 
 _ADDRESS: Mapping[str, str] = {"browser": "authorize_url", "device": "device_url"}
@@ -116,16 +115,9 @@ async def _kept(front: Front, provider: Provider, grant: Grant, name: str) -> st
     profile = protocol.profile_of(provider.name, grant, front.services.clock())
     email = profile.get("email")
     profile["created"] = created(front)
-
-    def put(now: Snapshot) -> Snapshot:
-        there = now.profiles.get(profile_id)
-        if there is not None and there.get("type") != profile["type"]:
-            raise _conflict(f"{profile_id} is there already, as {there.get('type')}")
-        return msgspec.structs.replace(now, profiles={**now.profiles, profile_id: profile})
-
     try:
         profile_id = profile_id_of(provider, name or (email if isinstance(email, str) else ""))
-        await front.owner.revise(put)
+        await replace(front, profile_id, profile)
     except Refused as refused:
         raise LoginRefused("kept", refused.failure.message) from None
     return profile_id

@@ -12,7 +12,7 @@ from aiohttp import web
 from proxypal_core import routing
 from proxypal_core.accounts.account import Account
 from proxypal_core.accounts.health import Health
-from proxypal_core.accounts.pool import Standing
+from proxypal_core.accounts.standing import Standing
 from proxypal_core.gateway import usage_api
 from proxypal_core.gateway.dashboard_session import LINK_SECONDS
 from proxypal_core.gateway.explain import explanation
@@ -31,6 +31,7 @@ async def state(front: Front, call: Call) -> Mapping[str, Any]:
         "models": [model.id for model in front.models],
         "usage_dropped": front.recorder.usage.dropped,
         "usage_problem": front.recorder.usage.problem,
+        "capture_bodies": front.settings.usage.capture_bodies,
     }
 
 
@@ -79,6 +80,17 @@ async def requests(front: Front, call: Call) -> Mapping[str, Any]:
 async def request(front: Front, call: Call) -> Mapping[str, Any]:
     """One request."""
     return await usage_api.request(front.recorder.usage, call.at["id"])
+
+
+async def bodies(front: Front, call: Call) -> Mapping[str, Any]:
+    """The bodies of one request.
+
+    Raises:
+        Refused: none are kept.
+    """
+    return await usage_api.bodies(
+        front.recorder.bodies, call.at["id"], keeps=front.settings.usage.capture_bodies
+    )
 
 
 async def explained(front: Front, call: Call) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from proxypal_core.accounts.account import masked
-from proxypal_core.accounts.pool import NoneReady, Waiting
+from proxypal_core.accounts.lease import NoneReady, Waiting
 from proxypal_core.accounts.verdict import VERDICTS
 from proxypal_core.hub.failure import Failure, Kind
 

@@ -9,7 +9,8 @@ import structlog
 from proxypal_core.accounts import oauth
 from proxypal_core.accounts.account import Account, Secret
 from proxypal_core.accounts.affinity import Session
-from proxypal_core.accounts.pool import Lease, Pool, Target
+from proxypal_core.accounts.lease import Lease, Target
+from proxypal_core.accounts.pool import Pool
 from proxypal_core.accounts.rules import Rule
 from proxypal_core.dialects import SPOKEN, carry, effort
 from proxypal_core.dialects.base import Dialect, Encoded, Reply

@@ -6,10 +6,11 @@ import msgspec
 
 from proxypal_core.accounts.client_keys import ClientKey, Ledger
 from proxypal_core.accounts.health import WELL
-from proxypal_core.accounts.pool import Bookkeeping
+from proxypal_core.accounts.standing import Bookkeeping
 from proxypal_core.gateway.explain import LastRequests
 from proxypal_core.gateway.feed import Feed
 from proxypal_core.metering import Record, prices, tokens
+from proxypal_core.store.bodies_db import BodiesDB
 from proxypal_core.store.usage_db import UsageDB
 from proxypal_core.telemetry.metrics import Metrics
 
@@ -24,6 +25,9 @@ class Recorder(msgspec.Struct, frozen=True):
     feed: Feed
     last_requests: LastRequests
     ledger: Ledger
+    bodies: BodiesDB
+    trace: Callable[[Record], None] | None = None
+    """Told of every record, to make spans of it."""
 
     def note(self, record: Record, client: ClientKey | None) -> None:
         """Price *record*, and have it counted, kept and told. *client* is whose key it came with."""
@@ -35,6 +39,8 @@ class Recorder(msgspec.Struct, frozen=True):
         self.usage.put(record)
         self.last_requests.note(record)
         self.feed.publish("exchange", msgspec.to_builtins(record))
+        if self.trace is not None:
+            self.trace(record)
 
 
 class Standings:

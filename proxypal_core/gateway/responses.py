@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from proxypal_core.accounts.pool import Target
+from proxypal_core.accounts.lease import Target
 from proxypal_core.gateway.prepare import Ask, Services
 from proxypal_core.gateway.surface import RESPONSES
 from proxypal_core.hub.failure import Failure, Kind, Refused, invalid

@@ -7,9 +7,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, get_args
 
+import msgspec
+
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.metering import row
 from proxypal_core.settings.schema import Settings
+from proxypal_core.store.bodies_db import BodiesDB
 from proxypal_core.store.usage_db import By, Filter, Totals, UsageDB
 
 DAY = 86400.0
@@ -83,6 +86,23 @@ async def request(db: UsageDB, request_id: str) -> Mapping[str, Any]:
     if record is None:
         raise Refused(Failure(Kind.NO_ROUTE, f"there is no request {request_id!r} (any more)"))
     return row(record)
+
+
+async def bodies(db: BodiesDB, request_id: str, *, keeps: str) -> Mapping[str, Any]:
+    """What the client of the request of that id asked and was told. *keeps* is the setting.
+
+    Raises:
+        Refused: none of it is kept.
+    """
+    if keeps == "none":
+        problem = "bodies are not kept; usage.capture_bodies: errors, or all, turns it on"
+        raise Refused(Failure(Kind.NO_ROUTE, problem))
+    found = await db.of(request_id)
+    if found is None:
+        problem = f"no bodies of request {request_id!r} are kept; usage.capture_bodies is {keeps}"
+        raise Refused(Failure(Kind.NO_ROUTE, problem))
+    value: Mapping[str, Any] = msgspec.to_builtins(found)
+    return value
 
 
 # ── savings ──────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ Pure: who is ready and whose turn it is, is the pool's business. The forms of a 
     model@provider:profile       model(high)  model(8192)  model(none)
 """
 
-from proxypal_core.accounts.pool import Target
+from proxypal_core.accounts.lease import Target
 from proxypal_core.routing.book import Route, RouteBook, listing, route_book
 from proxypal_core.routing.names import ModelName, canonical
 from proxypal_core.routing.targets import UnknownModel, read, targets_of

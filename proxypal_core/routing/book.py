@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from proxypal_core.accounts.account import Account, matches
-from proxypal_core.accounts.pool import Target
+from proxypal_core.accounts.lease import Target
 from proxypal_core.hub.messages import ModelInfo, Record
 from proxypal_core.providers.provider import Provider
 from proxypal_core.routing.names import canonical

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import msgspec
 
 from proxypal_core.accounts.account import matches
-from proxypal_core.accounts.pool import Target
+from proxypal_core.accounts.lease import Target
 from proxypal_core.routing.book import (
     Route,
     RouteBook,

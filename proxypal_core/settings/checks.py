@@ -237,6 +237,19 @@ def _plans(document: Document, catalog: Catalog) -> Iterator[Problem]:
             yield Problem(f"{path}.provider", f"no provider is called {row.provider}", hint)
 
 
+def _alerts(document: Document, catalog: Catalog) -> Iterator[Problem]:
+    for name in ("webhook", "ntfy"):
+        url = getattr(document.alerts, name)
+        if url and any(_address("", url)):  # who has the address can post: it is not repeated
+            yield Problem(f"alerts.{name}", "is not an address", "such as https://ntfy.sh/a-topic")
+
+
+def _telemetry(document: Document, catalog: Catalog) -> Iterator[Problem]:
+    endpoint = document.telemetry.otlp_endpoint
+    if endpoint:
+        yield from _address("telemetry.otlp_endpoint", endpoint)
+
+
 def _state(document: Document, catalog: Catalog) -> Iterator[Problem]:
     if document.state.backend == "redis" and not document.state.url:
         yield Problem("state.url", "is required with backend: redis", "such as redis://127.0.0.1")
@@ -261,7 +274,9 @@ _RULES: tuple[Callable[[Document, Catalog], Iterator[Problem]], ...] = (
     _cooldown_rules,
     _network,
     _plans,
+    _alerts,
     _state,
+    _telemetry,
     _backends,
 )
 

@@ -209,7 +209,6 @@ NOT_YET: tuple[str, ...] = (
     "state.backend",
     "state.tenant",
     "state.url",
-    "usage.capture_bodies",
 )
 
 

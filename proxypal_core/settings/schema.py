@@ -374,6 +374,25 @@ class Usage(Row, frozen=True):
     ] = ()
 
 
+class Alerts(Row, frozen=True):
+    webhook: Annotated[
+        SecretText, Meta(description="An address to which alerts are posted as JSON.")
+    ] = SecretText("")
+    ntfy: Annotated[
+        SecretText, Meta(description="An ntfy topic's address, such as https://ntfy.sh/topic.")
+    ] = SecretText("")
+    desktop: Annotated[
+        bool, Meta(description="Show alerts on the desktop of the daemon's machine.")
+    ] = False
+    on: Annotated[
+        tuple[Literal["dry", "back", "login"], ...],
+        Meta(
+            description="What is told: an account rests for five minutes or longer for its limit or"
+            " credit, is back, or needs a login."
+        ),
+    ] = ("dry", "back", "login")
+
+
 class State(Row, frozen=True):
     backend: Annotated[
         Literal["local", "redis"], Meta(description="Where accounts' health is shared.")
@@ -400,6 +419,13 @@ class Logging(Row, frozen=True):
     ] = "text"
     file: Annotated[
         str, Meta(description="A file to log to, rotated; empty means standard error.")
+    ] = ""
+
+
+class Telemetry(Row, frozen=True):
+    otlp_endpoint: Annotated[
+        str,
+        Meta(description="An OpenTelemetry collector's base URL, for spans; needs the otel extra."),
     ] = ""
 
 
@@ -447,9 +473,11 @@ class Document(Row, frozen=True):
     network: Annotated[Network, Meta(description="The way to the providers.")] = Network()
     media: Annotated[Media, Meta(description="Images and files given by their address.")] = Media()
     usage: Annotated[Usage, Meta(description="Records of what was used.")] = Usage()
+    alerts: Annotated[Alerts, Meta(description="Being told when an account changes.")] = Alerts()
     state: Annotated[State, Meta(description="Sharing between installations.")] = State()
     vault: Annotated[Vault, Meta(description="Encrypted credentials.")] = Vault()
     logging: Annotated[Logging, Meta(description="The program's own log.")] = Logging()
+    telemetry: Annotated[Telemetry, Meta(description="Spans for other programs.")] = Telemetry()
 
 
 class Settings(Document, frozen=True):

@@ -13,7 +13,7 @@ from threading import Lock
 import msgspec
 
 from proxypal_core.accounts.health import WELL, Health
-from proxypal_core.accounts.pool import Bookkeeping
+from proxypal_core.accounts.standing import Bookkeeping
 from proxypal_core.store.database import Database, transaction
 
 _SCHEMA = """

@@ -34,7 +34,7 @@ _MOST_DELETED = 2000
 _LARGEST = 2**40
 """Tokens of one kind; a provider may say anything, and the sums of SQLite's integers end at 2**63."""
 
-By: TypeAlias = Literal["day", "hour", "model", "account", "key", "agent", "provider"]
+By: TypeAlias = Literal["day", "week", "hour", "model", "account", "key", "agent", "provider"]
 
 log = structlog.get_logger(__name__)
 
@@ -136,6 +136,7 @@ _MATCHES: Mapping[str, str] = {
 }
 _TIMES: Mapping[str, str] = {
     "day": "strftime('%Y-%m-%d', hour, 'unixepoch', 'localtime')",
+    "week": "strftime('%Y-%m-%d', hour, 'unixepoch', 'localtime', 'weekday 0', '-6 days')",
     "hour": "strftime('%Y-%m-%dT%H:00', hour, 'unixepoch', 'localtime')",
 }
 # Rows are numbered in the order of their ends, so that none can come in behind a reader's back.
@@ -268,8 +269,8 @@ class UsageDB:
 
     async def totals(self, by: By, since: float, until: float) -> Sequence[Totals]:
         """What was used in the hours that begin from *since* up to *until* (Unix seconds), for each
-        name of what *by* says. Days and hours are local time, and come in their order; everything
-        else by its cost.
+        name of what *by* says. Days, weeks (by the name of their Monday) and hours are local time,
+        and come in their order; everything else by its cost.
         """
         nothing: Sequence[Totals] = ()
         return await self._database.do(lambda db: _totals(db, by, since, until), nothing)

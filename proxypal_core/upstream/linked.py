@@ -154,6 +154,23 @@ def find(source: Source, home: Path, environment: Mapping[str, str]) -> Path:
     raise Unusable(f"there is no login of {source.program} in {looked}: run {source.renew}")
 
 
+def profile_of(
+    source: Source, provider: str, home: Path, environment: Mapping[str, str]
+) -> JsonObject:
+    """A profile for the login that *source* keeps on this machine: in a file, or in the keychain.
+
+    Raises:
+        Unusable: there is none.
+    """
+    profile: JsonObject = {"type": "linked", "provider": provider, "source": source.name}
+    try:
+        return {**profile, "file": str(find(source, home, environment))}
+    except Unusable:
+        if _PLATFORM == "darwin" and source.keychain:
+            return profile
+        raise
+
+
 def read_file(source: Source, path: Path, home: Path) -> Login:
     """The login in the file of *source* at *path*.
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from proxypal_core.accounts.account import Account
 from proxypal_core.accounts.attempts import LONGEST_PAUSE, SHORTEST_PAUSE, Attempts
-from proxypal_core.accounts.pool import Lease, NoneReady, Pool, Target, Waiting
+from proxypal_core.accounts.lease import Lease, NoneReady, Target, Waiting
+from proxypal_core.accounts.pool import Pool
 from proxypal_core.accounts.verdict import VERDICTS, Ladders
 from proxypal_core.hub.failure import Failure, Kind
 

@@ -15,8 +15,9 @@ from hypothesis.stateful import (
 
 from proxypal_core.accounts.account import Account, Secret, masked
 from proxypal_core.accounts.affinity import Session
+from proxypal_core.accounts.lease import NoneReady, Target
 from proxypal_core.accounts.limits import Gauge
-from proxypal_core.accounts.pool import TURNS, NoneReady, Pool, Target
+from proxypal_core.accounts.pool import TURNS, Pool
 from proxypal_core.accounts.verdict import LONGEST, VERDICTS, Ladders
 from proxypal_core.hub.failure import Failure, Kind
 

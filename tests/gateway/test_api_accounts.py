@@ -306,3 +306,7 @@ async def test_many_changes_at_once_are_told_once():
     rest = [event async for event in told]
 
     assert (first + b"".join(rest)).count(b"event: accounts") == 1
+
+
+async def test_a_listener_is_told_to_come_back_after_a_second():
+    assert (await anext(Feed().follow(None, 5.0))).startswith(b"retry: 1000\n")

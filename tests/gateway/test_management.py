@@ -93,6 +93,7 @@ async def test_the_shape(fault_server):
         "models",
         "usage_dropped",
         "usage_problem",
+        "capture_bodies",
     }
     assert (document["version"], document["now"]) == (__version__, clock.at)
     assert document["accounts"][0] == {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxypal_core.accounts.pool import NoneReady, Waiting
+from proxypal_core.accounts.lease import NoneReady, Waiting
 from proxypal_core.accounts.verdict import VERDICTS
 from proxypal_core.gateway import nobody
 from proxypal_core.hub.failure import Failure, Kind

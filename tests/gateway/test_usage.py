@@ -288,7 +288,7 @@ async def test_without_plans_nothing_is_said_of_savings():
 
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 99), st.booleans()), max_size=9),
-    st.sampled_from(["day", "hour", "model", "account", "key", "agent", "provider"]),
+    st.sampled_from(["day", "week", "hour", "model", "account", "key", "agent", "provider"]),
 )
 async def test_the_total_is_the_sum_of_its_rows(used, by):
     records = [

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from proxypal_core.accounts.account import Account
 from proxypal_core.accounts.health import WELL, Count, Health
-from proxypal_core.accounts.pool import Bookkeeping, NoneReady, Pool, Target
+from proxypal_core.accounts.lease import NoneReady, Target
+from proxypal_core.accounts.pool import Pool
+from proxypal_core.accounts.standing import Bookkeeping
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.store.accounts_db import AccountsDB
 from proxypal_core.store.database import STATE_FILE, Database
@@ -224,7 +226,7 @@ def test_a_write_that_failed_is_made_up_for_by_the_next(tmp_path):
 def test_a_process_that_is_killed_had_written_what_it_knew(tmp_path):
     program = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from proxypal_core.accounts.pool import Bookkeeping\n"
+        "from proxypal_core.accounts.standing import Bookkeeping\n"
         "from proxypal_core.store.accounts_db import AccountsDB\n"
         "from proxypal_core.store.database import Database\n"
         "database = Database(Path(sys.argv[1]))\n"

@@ -5,7 +5,7 @@ reaches those who make requests.
 import asyncio
 import sqlite3
 from contextlib import aclosing, asynccontextmanager, closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import msgspec
@@ -97,6 +97,7 @@ def local(at):
 
 _NAMES = {
     "day": lambda one: f"{local(one.at):%Y-%m-%d}",
+    "week": lambda one: f"{local(one.at) - timedelta(days=local(one.at).weekday()):%Y-%m-%d}",
     "hour": lambda one: f"{local(one.at):%Y-%m-%dT%H:00}",
     "account": lambda one: one.served_by,
     "agent": lambda one: one.agent,

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core.accounts.account import Account
-from proxypal_core.accounts.pool import Pool, Target
+from proxypal_core.accounts.lease import Target
+from proxypal_core.accounts.pool import Pool
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.hub.messages import Usage
 from proxypal_core.metering import Attempt, Record

@@ -1,10 +1,12 @@
 // The page: its frame, the five views by their address, and the keyboard.
 import { Accounts } from "./accounts.js";
-import { Fragment, html, render, signal, useEffect } from "./lib.js";
+import { canHide, hidden, toggleEmails } from "./emails.js";
+import { Fragment, computed, html, render, signal, useEffect } from "./lib.js";
 import { Overview } from "./overview.js";
 import { Requests } from "./requests.js";
 import { Setup } from "./setup.js";
-import { dismiss, follow, live, notices, refresh, signedOut, snapshot, startClock, theme } from "./store.js";
+import { verdict } from "./standing.js";
+import { accounts, dismiss, follow, live, notices, now, refresh, signedOut, snapshot, startClock, theme } from "./store.js";
 import { Dialog } from "./ui.js";
 import { Usage } from "./usage.js";
 
@@ -43,6 +45,7 @@ function Header() {
     )}</nav>
     <div class="header-end">
       <span class="feed ${live.value}" role="status"><i aria-hidden="true"></i>${FEED[live.value]}</span>
+      ${canHide && html`<button class="quiet" onClick=${toggleEmails} aria-pressed=${hidden.value} aria-label="Hide e-mail addresses" title="Hide e-mail addresses">@</button>`}
       <button class="quiet" onClick=${changeTheme} title="Light, dark or as the system has it">${THEMES[theme.value]}</button>
       <button class="quiet" onClick=${() => (helping.value = true)} aria-label="Keyboard help">?</button>
     </div>
@@ -59,6 +62,7 @@ const KEYS = [
   ["/", "Search, where the view has a search field"],
   ["j, k", "Next and previous request"],
   ["Enter", "Open what is chosen"],
+  ["e", "Hide e-mail addresses, or show them"],
   ["t", "Light, dark or system"],
   ["Esc", "Close a dialog"],
   ["?", "This help"],
@@ -119,6 +123,7 @@ function move(step) {
 const ACTIONS = {
   "/": () => document.querySelector("input[type=search]")?.focus(),
   "?": () => (helping.value = true),
+  e: () => canHide && toggleEmails(),
   t: changeTheme,
   j: () => move(1),
   k: () => move(-1),
@@ -142,6 +147,12 @@ async function start() {
   following = true;
   follow();
 }
+
+/** The tab's picture, which has a red dot while an account needs a person. */
+const icon = computed(() => (verdict(accounts.value, now.value).tone === "bad" ? "icon-bad.svg" : "icon.svg"));
+icon.subscribe((name) => {
+  document.querySelector("link[rel=icon]").href = `/dashboard/${name}`;
+});
 
 addEventListener("hashchange", () => (view.value = named()));
 addEventListener("keydown", onKey);

@@ -1,15 +1,18 @@
-// Adding an account: an API key, or a login in the browser or by a device code.
+// Adding an account: an API key, a login in the browser or by a device code, the login of another
+// program, or a file of accounts.
 import { Refused, get, post, segment } from "./api.js";
 import { webAddress } from "./format.js";
 import { html, signal, useEffect } from "./lib.js";
 import { attempt, say, snapshot } from "./store.js";
-import { Dialog, Field, Tag, fields } from "./ui.js";
+import { Copyable, Dialog, Field, Tag, fields } from "./ui.js";
 
 const WAYS = [
   ["key", "API key"],
   ["browser", "Login in the browser"],
   ["device", "Login by a code"],
-  ["cli", "From a program or a file"],
+  ["link", "Another program's login"],
+  ["file", "From a file"],
+  ["cli", "A token"],
 ];
 const POLL = 2000; // ms
 
@@ -19,8 +22,9 @@ const login = signal(null); // what POST /api/logins gave
 export function Connect({ onClose, onAdded }) {
   useEffect(() => {
     login.value = null;
+    taken.value = null;
   }, []);
-  const body = { key: KeyForm, browser: LoginForm, device: LoginForm, cli: Commands }[way.value];
+  const body = { key: KeyForm, browser: LoginForm, device: LoginForm, link: LinkForm, file: FileForm, cli: Commands }[way.value];
   return html`<${Dialog} title="Add an account" onClose=${onClose}>
     <div class="ways" role="group" aria-label="How">${WAYS.map(
       ([name, title]) => html`<button aria-pressed=${way.value === name} onClick=${() => ((login.value = null), (way.value = name))}>${title}</button>`,
@@ -124,14 +128,71 @@ async function ended(id, onAdded) {
   }
 }
 
+// ── what other programs keep ─────────────────────────────────────────────────────────────────
+
+const links = signal(null); // what GET /api/accounts/link gave
+
+function LinkForm({ onAdded }) {
+  useEffect(() => {
+    attempt(() => get("/api/accounts/link")).then((found) => (links.value = found?.logins ?? []));
+  }, []);
+  const link = async (one) => {
+    const found = await attempt(() => post("/api/accounts/link", { login: one.login }));
+    if (!found) return;
+    say(`${found.id} is added.`);
+    await onAdded();
+  };
+  return html`<p class="note">Programs that you logged in to on the machine where ProxyPal runs. Their files are read when needed and never written: the program renews its login itself.</p>
+    <ul class="links">${(links.value ?? []).map(
+      (one) => html`<li key=${one.login}><h3><span class="id">${one.program}</span> <${Tag} tone=${one.found ? "good" : "off"}>${one.found ? "found" : "not found"}<//>
+        <button onClick=${() => link(one)} aria-label=${`Link ${one.program}`}>Link</button></h3>
+        <p class="note">An account of ${one.provider}. ${one.notice}</p></li>`,
+    )}</ul>`;
+}
+
+const taken = signal(null); // what POST /api/accounts/import gave
+
+function FileForm({ onAdded }) {
+  const take = onSubmit(async (form) => {
+    const [file] = form.elements.file.files;
+    const text = file ? await file.text() : form.elements.text.value;
+    const found = await attempt(() => post(`/api/accounts/import`, { text, file: file?.name ?? "" }));
+    if (!found) return;
+    form.reset();
+    taken.value = found;
+  });
+  if (taken.value) return html`<${Taken} found=${taken.value} onAdded=${onAdded} />`;
+  return html`<form onSubmit=${take}>
+    <p class="note">An <code>auth-profiles.json</code> of OpenClaw, a login or the <code>config.yaml</code> of CLIProxyAPI, or the key file of a Google service account. What is in the vault stays, and a newer login is not replaced by an older.</p>
+    <${Field} label="File"><input name="file" type="file" accept=".json,.yaml,.yml" /><//>
+    <${Field} label="Or its text" hint="It goes into the encrypted vault, and is never shown again"><textarea name="text" class="editor" rows="5" autocomplete="off" spellcheck="false"></textarea><//>
+    <div class="actions"><button class="primary" disabled=${busy.value}>Import</button></div>
+  </form>`;
+}
+
+const TONES = { added: "good", changed: "good", unchanged: "off", skipped: "warn" };
+
+function Taken({ found, onAdded }) {
+  const sections = Object.entries(found.settings);
+  return html`<div role="status">
+    <ul class="links">${found.accounts.map(
+      (one) => html`<li key=${one.what}><span class="id">${one.what}</span> <${Tag} tone=${TONES[one.action]}>${one.action}<//> <span class="note">${one.reason}</span></li>`,
+    )}</ul>
+    ${!found.accounts.length && html`<p>There is no account in it.</p>`}
+    ${found.notes.map((note) => html`<p class="note" key=${note}>${note}</p>`)}
+    ${sections.length > 0 && html`<p>The settings need this besides:</p>
+      <${Copyable} label="For the settings" text=${sections.map(([name, rows]) => `${name}:\n${rows.map((row) => `  - ${JSON.stringify(row)}`).join("\n")}`).join("\n")} />`}
+    <p class="note">The secrets are still in the file as well, unencrypted.</p>
+    <div class="actions"><button class="primary" onClick=${onAdded}>Done</button></div>
+  </div>`;
+}
+
 const COMMANDS = [
-  ["Use the login of a program on this machine", "proxypal auth link LOGIN"],
   ["A token that you were given", "proxypal auth paste-token PROVIDER"],
   ["A year-long Claude token", "proxypal auth setup-token"],
-  ["A file of accounts", "proxypal auth import FILE"],
 ];
 
 function Commands() {
-  return html`<p>These touch files on the machine where ProxyPal runs, so they are commands. The accounts appear here by themselves.</p>
+  return html`<p>Tokens are typed where ProxyPal runs. The accounts appear here by themselves.</p>
     <dl class="commands">${COMMANDS.map(([what, command]) => html`<dt>${what}</dt><dd><code>${command}</code></dd>`)}</dl>`;
 }

@@ -118,6 +118,7 @@ function Details({ row }) {
     <h3>What happened</h3>
     <${Waterfall} row=${whole} />
     <${Route} row=${whole} />
+    <${Bodies} id=${row.id} />
   <//>`;
 }
 
@@ -132,6 +133,24 @@ function useWhole(row) {
     );
   }, [row.id]);
   return fetched.value[row.id] ?? row;
+}
+
+const bodies = signal(null);
+
+/** What was asked and answered, where the settings have it kept. */
+function Bodies({ id }) {
+  const keeps = snapshot.value?.capture_bodies ?? "none";
+  useEffect(() => {
+    bodies.value = null;
+    if (keeps !== "none") get(`/api/requests/${segment(id)}/bodies`).then((value) => (bodies.value = { id, ...value }), () => {});
+  }, [id, keeps]);
+  const found = bodies.value;
+  if (found?.id !== id) return null;
+  return [["The request", found.request], ["The answer", found.answer]].map(
+    ([title, { text, size, cut }]) => html`<h3>${title}</h3>
+      <p>${text === null ? `${count(size)} bytes that are no text.` : cut ? `The beginning of ${count(size)} bytes:` : `${count(size)} bytes:`}</p>
+      ${text && html`<textarea class="editor" readonly rows="8" aria-label=${title} value=${text}></textarea>`}`,
+  );
 }
 
 /** The attempts one after the other, each as wide as it took. */

@@ -8,9 +8,9 @@ import { Bar, Empty, Heading, Panel, Select, Table } from "./ui.js";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
-const BY = [["day", "Day"], ["hour", "Hour"], ["model", "Model"], ["account", "Account"], ["key", "Client key"], ["agent", "Agent"], ["provider", "Provider"]];
+const BY = [["day", "Day"], ["week", "Week"], ["hour", "Hour"], ["model", "Model"], ["account", "Account"], ["key", "Client key"], ["agent", "Agent"], ["provider", "Provider"]];
 const RANGES = [["1", "24 hours"], ["7", "7 days"], ["30", "30 days"], ["90", "90 days"], ["365", "A year"]];
-const STEPS = { hour: HOUR, day: DAY };
+const STEPS = { hour: HOUR, day: DAY, week: 7 * DAY };
 
 const by = signal("day");
 const days = signal("30");
@@ -74,7 +74,7 @@ function Savings({ savings }) {
   <//>`;
 }
 
-// Hours and days come as the daemon's local time, and are shown as they come: as if it were UTC.
+// Hours, days and weeks (by their Mondays) come as the daemon's local time, and are shown as they come: as if it were UTC.
 const startOf = (name) => Date.parse(name.includes("T") ? `${name}Z` : name) / 1000;
 
 const shownTime = (kind) => (at) =>
@@ -85,7 +85,7 @@ const shownTime = (kind) => (at) =>
     ...(kind === "hour" && { hour: "2-digit", minute: "2-digit" }),
   });
 
-/** The rows with the hours or days between them in which nothing was asked. */
+/** The rows with the hours, days or weeks between them in which nothing was asked. */
 export function overTime(rows, step) {
   const found = new Map(rows.map((row) => [startOf(row.name), row]).sort(([a], [b]) => a - b));
   const times = [...found.keys()];
@@ -125,7 +125,8 @@ function Rows({ found }) {
 
 function nameOf(row, kind) {
   if (!STEPS[kind]) return row.name || "none";
-  return shownTime(kind)(startOf(row.name));
+  const time = shownTime(kind)(startOf(row.name));
+  return kind === "week" ? `Week of ${time}` : time;
 }
 
 // A name that begins like a formula would be one in a spreadsheet.
