@@ -53,6 +53,8 @@ class Attempts:
             self._refused += 1
         else:
             self._failed += 1
+        if failure.scope == "account":  # such as its own proxy's trouble: others may be better off
+            return
         key = (lease.target.provider, failure.kind)
         self._troubles[key] = self._troubles.get(key, 0) + 1
         if self._troubles[key] >= _TROUBLES.get(failure.kind, self._most):

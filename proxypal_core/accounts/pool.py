@@ -175,7 +175,7 @@ class Pool:
         standing.failed += 1
         if self._affinity is not None:
             self._affinity.release(lease.target.provider, lease.session, lease.account.id)
-        if verdict.ladder == "provider":
+        if verdict.ladder == "provider" and failure.scope != "account":
             self._troubles.setdefault(lease.target.provider, deque(maxlen=_TROUBLES)).append(now)
         whole = failure.scope == "account" or (not failure.scope and verdict.account)
         before = standing.health if whole else standing.models.get(lease.model, WELL)

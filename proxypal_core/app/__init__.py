@@ -13,7 +13,15 @@ from proxypal_core.app.configured import (
     secrets_of,
     with_profiles,
 )
-from proxypal_core.app.serving import USER_AGENT, Clock, Served, explanation, gateway, meanwhile
+from proxypal_core.app.serving import (
+    USER_AGENT,
+    Clock,
+    Served,
+    explanation,
+    gateway,
+    meanwhile,
+    token_post,
+)
 
 __all__ = [
     "USER_AGENT",
@@ -32,5 +40,6 @@ __all__ = [
     "proxy_for",
     "routes_of",
     "secrets_of",
+    "token_post",
     "with_profiles",
 ]

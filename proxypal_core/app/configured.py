@@ -22,12 +22,13 @@ from proxypal_core.providers.catalog import find
 from proxypal_core.providers.provider import Provider
 from proxypal_core.settings import schema
 from proxypal_core.settings.backends import backends_of
+from proxypal_core.settings.checks import is_proxy
 from proxypal_core.settings.schema import Duration, Network, Settings
 from proxypal_core.store import orders
 from proxypal_core.store.accounts_db import AccountsDB
 from proxypal_core.store.client_keys import kept
 from proxypal_core.telemetry import log
-from proxypal_core.upstream import demo
+from proxypal_core.upstream import demo, proxies
 from proxypal_core.wire.jsonio import JsonObject, Malformed
 
 
@@ -135,9 +136,11 @@ def hindrance(settings: Settings, profile_id: str, profile: JsonObject) -> str:
     if not any(isinstance(profile.get(field), str) and profile[field] for field in fields):
         return unresolved(profile) or f"it has no {fields[0]}"
     try:
-        options(profile)
+        proxy = options(profile).proxy
     except Malformed as error:
         return str(error)
+    if proxy not in ("", "direct") and not is_proxy(proxy):
+        return "its proxy must be the URL of an HTTP or SOCKS5 proxy, or direct"
     if provider is None:
         return f"there is no provider called {name}"
     if not provider.endpoints:
@@ -230,9 +233,13 @@ def client_keys_of(settings: Settings) -> Sequence[ClientKey]:
 
 
 def allowed_hosts_of(settings: Settings) -> frozenset[str]:
-    return frozenset(
-        name.lower() for name in (settings.listen.host, *settings.listen.allowed_hosts) if name
-    )
+    names = (settings.listen.host, *settings.listen.allowed_hosts)
+    return frozenset(_as_in_host(name.lower()) for name in names if name)
+
+
+def _as_in_host(name: str) -> str:
+    """*name* as it stands in a Host header, where an IPv6 address has brackets."""
+    return f"[{name}]" if ":" in name and not name.startswith("[") else name
 
 
 def proxy_for(account: Account, url: str, network: Network) -> str:
@@ -243,11 +250,15 @@ def proxy_for(account: Account, url: str, network: Network) -> str:
 
 
 def proxy_of(network: Network, url: str) -> str:
-    host = (urlsplit(url).hostname or "").lower()
-    direct = [name.strip().lower().lstrip(".") for name in network.no_proxy.split(",")]
-    if any(name and (host == name or host.endswith("." + name)) for name in direct):
-        return ""
-    return network.proxy
+    return proxies.chosen(url, network.proxy, network.no_proxy, os.environ)
+
+
+def proxies_of(settings: Settings) -> Sequence[str]:
+    """Every proxy that a call may take."""
+    named = [settings.network.proxy, *(row.proxy for row in settings.accounts)]
+    if settings.network.proxy == proxies.ENVIRONMENT:
+        named += proxies.of_environment(os.environ).values()
+    return [url for url in dict.fromkeys(named) if is_proxy(url)]
 
 
 def secrets_of(settings: Settings, admin_key: str) -> frozenset[str]:
@@ -260,8 +271,7 @@ def secrets_of(settings: Settings, admin_key: str) -> frozenset[str]:
     found |= {value for row in settings.accounts for value in row.headers.values()}
     found |= {value for row in settings.providers for value in row.headers.values()}
     found |= {value for row in settings.backends.values() for value in row.get("env", {}).values()}
-    proxies = [settings.network.proxy, *(row.proxy for row in settings.accounts)]
-    for url in (settings.state.url, *proxies):
+    for url in (settings.state.url, *proxies_of(settings)):
         password = urlsplit(url).password or ""
         found |= {password, unquote(password)}
     return frozenset(str(secret) for secret in found if secret)

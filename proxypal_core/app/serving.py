@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from proxypal_core import __version__, routing
+from proxypal_core.accounts.account import Account
 from proxypal_core.accounts.client_keys import Ledger
 from proxypal_core.accounts.pool import Pool
 from proxypal_core.app.alerts import Alerts
@@ -29,7 +30,6 @@ from proxypal_core.app.configured import (
     order_of,
     pool_of,
     proxy_for,
-    proxy_of,
     rules_of,
     scrubber,
     secrets_of,
@@ -147,7 +147,7 @@ async def gateway(
         aclosing(database),
         aclosing(bodies_file),
         aclosing(usage),
-        HttpTransport(connect=settings.timeouts.connect) as http,
+        HttpTransport(connect=settings.timeouts.connect, ca_file=settings.network.ca_file) as http,
         spans_of(settings) as spans,
         Fetcher(
             agent=USER_AGENT,
@@ -260,11 +260,9 @@ def tokens_of(settings: Settings, profiles: Profiles, http: Transport, clock: Cl
 def token_post(network: Network, http: Transport, *, as_json: bool = False) -> Post:
     """The way to token endpoints through *network*."""
 
-    async def post(url: str, form: Mapping[str, str]) -> bytes:
-        proxy = proxy_of(network, url)
-        return await token_endpoint.post(
-            http, url, form, agent=USER_AGENT, proxy=proxy, as_json=as_json
-        )
+    async def post(url: str, form: Mapping[str, str], proxy: str = "", /) -> bytes:
+        way = proxy_for(Account(id="", provider="", proxy=proxy), url, network)
+        return await token_endpoint.post(http, url, form, way, agent=USER_AGENT, as_json=as_json)
 
     return post
 

@@ -6,13 +6,12 @@ import shutil
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-import aiohttp
 import click
 
 from proxypal_core import app
@@ -25,8 +24,11 @@ from proxypal_core.settings.parse import SettingsError, without_effect
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store.master_key import KeyUnusable
 from proxypal_core.store.vault import VaultError
+from proxypal_core.upstream import proxies, trust
+from proxypal_core.upstream.http import HttpTransport
 from proxypal_core.upstream.linked import SOURCES
 from proxypal_core.upstream.process_check import examine_all
+from proxypal_core.upstream.transport import Broken, Call
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
 
@@ -212,17 +214,33 @@ def _clock(patient: Patient) -> Iterator[Finding]:
 
 
 def _proxies(patient: Patient) -> Iterator[Finding]:
-    names = [
-        name
-        for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
-        if patient.environment.get(name) or patient.environment.get(name.lower())
-    ]
-    if names and not patient.settings.network.proxy:
+    named = proxies.of_environment(patient.environment)
+    chosen = patient.settings.network.proxy
+    if named and not chosen:
         yield Finding(
             "warning",
             "proxy",
-            f"{' and '.join(names)} is set, and proxypal does not go by it",
-            "If providers can only be reached through it, set network.proxy in the settings.",
+            f"{' and '.join(named)} is set, and proxypal does not go by it",
+            "If providers can only be reached through it, set network.proxy: environment.",
+        )
+    elif chosen == proxies.ENVIRONMENT and not named:
+        yield Finding(
+            "warning",
+            "proxy",
+            "network.proxy is environment, and no variable names a proxy",
+            "Set HTTPS_PROXY where the daemon starts, or name the proxy in the settings.",
+        )
+
+
+def _roots(patient: Patient) -> Iterator[Finding]:
+    """Whether any server's certificate can be accepted at all."""
+    context = trust.roots(patient.settings.network.ca_file)
+    if trust.is_empty(context):
+        yield Finding(
+            "error",
+            "certificates",
+            "this system trusts no certificate authority, so no provider can be reached",
+            "Install the package ca-certificates, or name a file: network.ca_file.",
         )
 
 
@@ -302,6 +320,7 @@ _CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _squatters,
     _clock,
     _proxies,
+    _roots,
     _accounts,
     _programs,
 )
@@ -311,38 +330,40 @@ _CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
 
 
 async def _network(patient: Patient) -> list[Finding]:
-    """Which providers with an account do not answer, and whose clock differs from ours."""
+    """Which providers with an account do not answer by the way their accounts take, and whose clock
+    differs from ours.
+    """
     settings = app.with_profiles(patient.settings, patient.profiles)
-    names = dict.fromkeys(settings.provider_of(row.id) for row in settings.accounts)
-    urls = {
-        name: next(iter(settings.catalog[name].endpoints.values()))
-        for name in names
-        if name in settings.catalog and settings.catalog[name].endpoints
-    }
-    timeout = aiohttp.ClientTimeout(total=_SECONDS)
-    async with aiohttp.ClientSession(
-        timeout=timeout, trust_env=False, headers={"User-Agent": app.USER_AGENT}
-    ) as session:
-        found = await asyncio.gather(
-            *(_reach(session, name, url, settings.network.proxy) for name, url in urls.items())
-        )
+    ways = dict.fromkeys(
+        (account.provider, url, app.proxy_for(account, url, settings.network))
+        for account in app.accounts_of(settings)
+        for url in list(_endpoints(settings, account.provider))[:1]
+    )
+    async with HttpTransport(connect=_SECONDS, ca_file=settings.network.ca_file) as http:
+        found = await asyncio.gather(*(_reach(http, *way) for way in ways))
     return [finding for finding in found if finding is not None]
 
 
-async def _reach(session: aiohttp.ClientSession, name: str, url: str, proxy: str) -> Finding | None:
+def _endpoints(settings: Settings, provider: str) -> Iterable[str]:
+    return settings.catalog[provider].endpoints.values() if provider in settings.catalog else ()
+
+
+async def _reach(http: HttpTransport, name: str, url: str, proxy: str) -> Finding | None:
     host = urlsplit(url)
     base = f"{host.scheme}://{host.netloc}/"
     try:
-        async with session.head(base, allow_redirects=False, proxy=proxy or None) as answer:
-            told = answer.headers.get("Date", "")
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        async with asyncio.timeout(_SECONDS):
+            reply = await http.open(Call("HEAD", base, {"User-Agent": app.USER_AGENT}, b"", proxy))
+        reply.close()
+    except (Broken, TimeoutError) as error:
+        why = error.failure.message if isinstance(error, Broken) else "it does not answer in time"
         return Finding(
             "error",
             "network",
-            f"{name} cannot be reached at {base} ({type(error).__name__})",
-            "See whether this machine is online, and whether network.proxy is needed.",
+            f"{name} cannot be reached at {base}: {why}",
+            "See whether this machine is online, and whether a proxy is needed: network.proxy.",
         )
-    return _skew(name, told)
+    return _skew(name, reply.headers.get("date", ""))
 
 
 def _skew(name: str, told: str) -> Finding | None:

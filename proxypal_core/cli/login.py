@@ -6,14 +6,12 @@ import secrets
 import sys
 import webbrowser
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import click
 
 from proxypal_core import app
 from proxypal_core.accounts import oauth as protocol
-from proxypal_core.accounts.account import Account
 from proxypal_core.accounts.oauth import DeviceCode, Grant, LoginRefused
 from proxypal_core.accounts.profiles import is_profile_id, wishes
 from proxypal_core.cli import accounts
@@ -25,7 +23,6 @@ from proxypal_core.upstream import linked
 from proxypal_core.upstream import login as ways
 from proxypal_core.upstream.http import HttpTransport
 from proxypal_core.upstream.linked import SOURCES, Links, Unusable
-from proxypal_core.upstream.token_endpoint import Post, post
 from proxypal_core.upstream.transport import Broken
 from proxypal_core.wire.jsonio import JsonObject
 
@@ -110,11 +107,9 @@ async def _logged_in(
     settings: Settings, oauth: OAuth, *, device: bool, paste: bool, browser: bool
 ) -> Grant:
     clock = app.Clock()
-    proxy = app.proxy_for(Account(id="", provider=""), oauth.token_url, settings.network)
-    async with HttpTransport(connect=settings.timeouts.connect) as http:
-        ask: Post = partial(
-            post, http, agent=app.USER_AGENT, proxy=proxy, as_json=oauth.gives == "key"
-        )
+    network = settings.network
+    async with HttpTransport(connect=settings.timeouts.connect, ca_file=network.ca_file) as http:
+        ask = app.token_post(network, http, as_json=oauth.gives == "key")
         if device:
             return await ways.by_device(oauth, ask, _show, clock=clock.now, sleep=asyncio.sleep)
         if paste:

@@ -31,7 +31,7 @@ _SAMPLE_KEYS = frozenset(
         "your-key-here",
     }
 )
-_PROXY_SCHEMES = ("http", "https")
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 _LONGEST_EXPRESSION = 500
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -223,7 +223,8 @@ def _cooldown_rules(document: Document, catalog: Catalog) -> Iterator[Problem]:
 
 
 def _network(document: Document, catalog: Catalog) -> Iterator[Problem]:
-    yield from _proxy("network.proxy", document.network.proxy)
+    if document.network.proxy != "environment":
+        yield from _proxy("network.proxy", document.network.proxy)
 
 
 def _plans(document: Document, catalog: Catalog) -> Iterator[Problem]:
@@ -359,15 +360,22 @@ def _confidential(path: str, url: str) -> Iterator[Problem]:
 
 
 def _proxy(path: str, url: str) -> Iterator[Problem]:
-    if not url:
-        return
+    if url and not is_proxy(url):
+        yield Problem(
+            path,
+            "must be the URL of an HTTP proxy, or of a SOCKS5 proxy",
+            "such as http://127.0.0.1:8080 or socks5h://127.0.0.1:1080",
+        )
+
+
+def is_proxy(url: str) -> bool:
+    """Whether *url* is that of a proxy that can be used."""
     try:
         parts = urlsplit(url)
-        good = parts.scheme in _PROXY_SCHEMES and bool(parts.hostname)
+        _ = parts.port
     except ValueError:
-        good = False
-    if not good:
-        yield Problem(path, "must be an HTTP proxy", "such as http://127.0.0.1:8080")
+        return False
+    return parts.scheme in _PROXY_SCHEMES and bool(parts.hostname)
 
 
 def _address_hint(name: str) -> str:

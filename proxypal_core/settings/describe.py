@@ -100,4 +100,4 @@ def shown(value: Any) -> Any:
 
 # Names of variables that hold secrets, as in the env of a backend.
 _PRIVATE = re.compile(r"key|token|secret|password", re.IGNORECASE)
-_PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
+_PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/\s]+@")

@@ -329,10 +329,18 @@ class Streaming(Row, frozen=True):
 
 
 class Network(Row, frozen=True):
-    proxy: Annotated[str, Meta(description="Proxy URL for all providers.")] = ""
+    proxy: Annotated[
+        str,
+        Meta(description="Proxy URL for all providers; environment goes by HTTPS_PROXY and so on."),
+    ] = ""
     no_proxy: Annotated[
-        str, Meta(description="Hosts reached without the proxy, separated by commas.")
+        str,
+        Meta(description="Names, addresses and networks (CIDR) reached without network.proxy."),
     ] = "127.0.0.1,localhost"
+    ca_file: Annotated[
+        str,
+        Meta(description="PEM file of authorities to trust besides the system's."),
+    ] = ""
 
 
 class Media(Row, frozen=True):
@@ -420,6 +428,10 @@ class Logging(Row, frozen=True):
     file: Annotated[
         str, Meta(description="A file to log to, rotated; empty means standard error.")
     ] = ""
+    max_bytes: Annotated[
+        int, Meta(ge=1024, description="Size at which the file is put aside and another is begun.")
+    ] = 10 * 1024 * 1024
+    keep: Annotated[int, Meta(ge=1, description="Earlier files that are kept.")] = 5
 
 
 class Telemetry(Row, frozen=True):

@@ -6,14 +6,25 @@ share them), no redirects (they would carry the key to another host), no limit o
 """
 
 import io
+import ssl
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Self
 
 import aiohttp
+from aiohttp_socks import ProxyConnector
 from multidict import CIMultiDict
 
 from proxypal_core.hub.failure import Kind
+from proxypal_core.upstream import proxies, trust
+from proxypal_core.upstream.http_failures import (
+    FAILURES,
+    PROXY_WANTS_LOGIN,
+    Way,
+    broken,
+    is_unanswered,
+    refused,
+)
 from proxypal_core.upstream.transport import Broken, Call
 
 _LARGE = 1024 * 1024
@@ -22,17 +33,31 @@ READ_BUFFER = 64 * 1024
 
 
 class HttpTransport:
-    """Use as an async context manager; ``connect`` is the seconds a connection may take."""
+    """Use as an async context manager; ``connect`` is the seconds a connection may take, ``ca_file``
+    a file of certificate authorities to trust besides the system's.
+    """
 
-    def __init__(self, *, connect: float = 10.0) -> None:
+    def __init__(self, *, connect: float = 10.0, ca_file: str = "") -> None:
         self._connect = connect
-        self._session: aiohttp.ClientSession | None = None
+        self._ca_file = ca_file
+        self._sessions: dict[str, aiohttp.ClientSession] | None = None
+        """By SOCKS proxy, which in aiohttp is a connector's; the empty one serves all other calls."""
 
     async def __aenter__(self) -> Self:
+        self._sessions = {"": self._session(None)}
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        sessions, self._sessions = self._sessions or {}, None
+        for session in sessions.values():
+            await session.close()
+
+    def _session(self, socks: proxies.Socks | None) -> aiohttp.ClientSession:
         tracing = aiohttp.TraceConfig()
+        tracing.on_connection_create_end.append(_mark_connected)
         tracing.on_connection_reuseconn.append(_mark_reused)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
+        return aiohttp.ClientSession(
+            connector=_connector(socks, trust.roots(self._ca_file)),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=self._connect),
             read_bufsize=READ_BUFFER,
@@ -40,39 +65,58 @@ class HttpTransport:
             trust_env=False,
             trace_configs=[tracing],
         )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def open(self, call: Call, /) -> "HttpReply":
-        reused = SimpleNamespace(connection=False)
+        way = Way()
         try:
-            return await self._send(call, reused)
-        except _FAILURES as error:
+            return await self._send(call, way)
+        except FAILURES as error:
             # A kept-alive connection that the provider had already closed: nothing was answered,
             # and servers close idle connections only. aiohttp repeats no POST by itself.
-            if not (reused.connection and _is_unanswered(error)):
-                raise _broken(error) from None
+            if not (way.reused and is_unanswered(error)):
+                raise broken(error, call, way) from None
+        way = Way()
         try:
-            return await self._send(call, reused)
-        except _FAILURES as error:
-            raise _broken(error) from None
+            return await self._send(call, way)
+        except FAILURES as error:
+            raise broken(error, call, way) from None
 
-    async def _send(self, call: Call, reused: SimpleNamespace) -> "HttpReply":
-        if self._session is None:
+    async def _send(self, call: Call, way: Way) -> "HttpReply":
+        if self._sessions is None:
             raise RuntimeError("the transport is not open")
-        response = await self._session.request(
+        socks = proxies.socks(call.proxy)
+        name = call.proxy if socks else ""
+        if name not in self._sessions:
+            self._sessions[name] = self._session(socks)
+        response = await self._sessions[name].request(
             call.method,
             call.url,
             data=_payload(call.body),
             headers={"Accept-Encoding": "identity", **call.headers},
-            proxy=call.proxy or None,
+            proxy=None if socks else call.proxy or None,
             allow_redirects=False,
-            trace_request_ctx=reused,
+            trace_request_ctx=way,
         )
+        forwarded = call.proxy and not socks and not call.url.startswith("https:")
+        if forwarded and response.status == PROXY_WANTS_LOGIN:
+            response.close()
+            raise refused(call, response.status)
         return HttpReply(response)
+
+
+def _connector(socks: proxies.Socks | None, roots: ssl.SSLContext) -> aiohttp.TCPConnector:
+    if socks is None:
+        return aiohttp.TCPConnector(limit=0, limit_per_host=0, ssl=roots)
+    return ProxyConnector(
+        host=socks.host,
+        port=socks.port,
+        username=socks.user,
+        password=socks.password,
+        rdns=socks.resolves,
+        limit=0,
+        limit_per_host=0,
+        ssl=roots,
+    )
 
 
 class HttpReply:
@@ -99,17 +143,6 @@ class HttpReply:
             self._response.close()
 
 
-# aiohttp says ValueError to a header or a URL that it cannot send.
-_FAILURES = (aiohttp.ClientError, OSError, ValueError)
-
-
-def _is_unanswered(error: Exception) -> bool:
-    """Whether the connection ended before anything of an answer had come."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return isinstance(error.message, str)  # else it is what had come of the answer's head
-    return isinstance(error, (aiohttp.ClientOSError, aiohttp.ClientConnectionResetError))
-
-
 def _payload(body: bytes) -> bytes | io.BytesIO | None:
     """*body* as aiohttp should send it: a large one in pieces, so that others get their turn."""
     if len(body) > _LARGE:
@@ -117,37 +150,13 @@ def _payload(body: bytes) -> bytes | io.BytesIO | None:
     return body or None
 
 
-def _broken(error: Exception) -> Broken:
-    """*error* without its text: aiohttp's errors print the request's headers."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return Broken(Kind.UNREACHABLE, "the provider's TLS certificate was not accepted")
-        case aiohttp.ClientConnectorSSLError():
-            return Broken(Kind.UNREACHABLE, f"no TLS connection to {error.host}:{error.port}")
-        case aiohttp.ClientConnectorDNSError():
-            return Broken(Kind.UNREACHABLE, f"the host {error.host!r} has no address")
-        case aiohttp.ClientProxyConnectionError():
-            return Broken(Kind.UNREACHABLE, "no connection to the account's proxy")
-        case aiohttp.ClientHttpProxyError():
-            return Broken(Kind.UNREACHABLE, f"the account's proxy refuses ({error.status})")
-        case aiohttp.ClientConnectorError():
-            reason = error.os_error.strerror or "no connection"
-            return Broken(Kind.UNREACHABLE, f"no connection to {error.host}:{error.port}: {reason}")
-        case aiohttp.ConnectionTimeoutError():
-            return Broken(Kind.UNREACHABLE, "connecting to the provider took too long")
-        case aiohttp.InvalidURL():
-            return Broken(Kind.UNREACHABLE, "the provider's base_url is not a URL")
-        case ValueError():
-            return Broken(Kind.UNREACHABLE, "the account's headers or address cannot be sent")
-        case _ if _is_unanswered(error):
-            return Broken(Kind.SERVER, "the provider closed the connection unanswered")
-        case _:
-            return Broken(
-                Kind.SERVER, f"the provider did not answer in HTTP ({type(error).__name__})"
-            )
-
-
 async def _mark_reused(
     _session: aiohttp.ClientSession, context: SimpleNamespace, _params: object
 ) -> None:
-    context.trace_request_ctx.connection = True
+    context.trace_request_ctx.reused = True
+
+
+async def _mark_connected(
+    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: object
+) -> None:
+    context.trace_request_ctx.connected = True

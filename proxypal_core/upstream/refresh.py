@@ -196,14 +196,15 @@ class Refresher:
             )
         url = provider.oauth.token_url
         form = oauth.refresh_form(provider.oauth, str(profile["refresh"]))
+        own = str(profile.get("proxy") or "")
         try:
-            body = await self._post(url, form)
+            body = await self._post(url, form, own)
         except Broken as broken:
             if broken.failure.kind in (Kind.UNREACHABLE, Kind.OVERLOADED):
                 raise
             # The answer was lost, and perhaps the new pair with it. Some servers give it again.
             log.warning("refresh unanswered, asked once more", account=masked(name))
-            body = await self._post(url, form)
+            body = await self._post(url, form, own)
         return oauth.read_grant(body, self._clock(), form)
 
     async def _refused(self, name: str, profile: JsonObject, why: str) -> None:

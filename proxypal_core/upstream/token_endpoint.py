@@ -4,8 +4,8 @@ What the answer means is accounts.oauth's to say; here is only whether there is 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Awaitable, Mapping
+from typing import Protocol
 from urllib.parse import urlencode
 
 from proxypal_core.hub.failure import Kind
@@ -16,17 +16,24 @@ TIMEOUT = 30.0
 _LARGEST = 1 << 20
 _NOT_NOW = (408, 429)
 
-Post: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[bytes]]
-"""Asks the endpoint at a URL with a form; see `post`."""
+
+class Post(Protocol):
+    """Asks the endpoint at *url* with *form*, by the way that an account with *proxy* as its own
+    takes; see `post`.
+    """
+
+    def __call__(
+        self, url: str, form: Mapping[str, str], proxy: str = "", /
+    ) -> Awaitable[bytes]: ...
 
 
 async def post(
     transport: Transport,
     url: str,
     form: Mapping[str, str],
+    proxy: str = "",
     *,
     agent: str,
-    proxy: str = "",
     as_json: bool = False,
 ) -> bytes:
     """The body that *url* answers to *form*, be it a grant or a refusal.

@@ -238,7 +238,8 @@ class _Signer:
         self._rests.check(name)
         try:
             form = await asyncio.to_thread(service_account.form, profile, self._clock())
-            body = await self._post(service_account.token_uri(profile), form)
+            own = str(profile.get("proxy") or "")
+            body = await self._post(service_account.token_uri(profile), form, own)
             grant = oauth.read_grant(body, self._clock(), form)
         except Broken as broken:
             raise self._rests.failed(name, broken.failure.message) from None

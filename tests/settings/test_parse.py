@@ -288,7 +288,7 @@ backends: {codex-cli: {command: y}}
         ),
         ("accounts: [{id: 'openai:a', api_key: k, weight: 0}]", "accounts[0].weight", "at least 1"),
         (
-            "accounts: [{id: 'openai:a', api_key: k, proxy: 'socks5://x:1'}]",
+            "accounts: [{id: 'openai:a', api_key: k, proxy: 'socks4://x:1'}]",
             "accounts[0].proxy",
             "HTTP proxy",
         ),

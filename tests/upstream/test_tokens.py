@@ -63,6 +63,7 @@ class World:
         self.home = home
         self.oauth = provider.oauth()
         self.mended = []
+        self.ways = []
         self.tokens = self.another()
 
     def another(self):
@@ -77,7 +78,8 @@ class World:
             sleep=self._sleep,
         )
 
-    async def _post(self, url, form):
+    async def _post(self, url, form, proxy=""):
+        self.ways.append(proxy)
         return await self.ask(url, form)
 
     def log_in(self, name=NAME):
@@ -519,6 +521,15 @@ async def test_two_processes_refresh_ahead_once(world):
     await asyncio.gather(*(each._refresher.refresh_due(lambda *_: None) for each in both))
 
     assert world.provider.calls == ["refresh_token"]
+
+
+async def test_a_login_is_renewed_by_the_way_that_its_account_takes(world):
+    for name, proxy in (("acme:a", "direct"), ("acme:b", "socks5h://127.0.0.1:1"), ("acme:c", "")):
+        world.log_in(name)
+        world.shelf.profiles[name] |= {"proxy": proxy, "expires": 1}
+        await world.tokens.credential(Account(id=name, provider="acme", kind="oauth"))
+
+    assert world.ways == ["direct", "socks5h://127.0.0.1:1", ""]
 
 
 async def test_at_most_four_are_refreshed_at_a_time(world):
