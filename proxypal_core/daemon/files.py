@@ -12,6 +12,7 @@ import platformdirs
 from proxypal_core.providers.yamlio import LARGEST
 from proxypal_core.settings.parse import Problem, SettingsError, parse
 from proxypal_core.settings.schema import Settings
+from proxypal_core.upstream import trust
 
 _APP = "proxypal"
 
@@ -65,7 +66,14 @@ def load_settings(
     usual = default_config_path()
     path = path or usual
     text = "" if path == usual and not path.exists() else _read(path)
-    return parse(text, environment, host=listen.host, port=listen.port)
+    settings = parse(text, environment, host=listen.host, port=listen.port)
+    try:
+        trust.roots(settings.network.ca_file)
+    except OSError as error:
+        problem = f"{settings.network.ca_file} cannot be used: {error.strerror or error}"
+        hint = "name a file that holds certificates in PEM"
+        raise SettingsError([Problem("network.ca_file", problem, hint)]) from None
+    return settings
 
 
 def _read(path: Path) -> str:

@@ -2,10 +2,9 @@
 
 import asyncio
 import errno
-import signal
-import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +13,20 @@ import structlog
 from aiohttp import web
 
 from proxypal_core import __version__, app
-from proxypal_core.daemon.reload import Sources, follow
+from proxypal_core.daemon import lock as locks
+from proxypal_core.daemon import notify
+from proxypal_core.daemon.certificate import Certificate
+from proxypal_core.daemon.drain import Drain
+from proxypal_core.daemon.limits import raise_file_limit
+from proxypal_core.daemon.lock import Lock
+from proxypal_core.daemon.notify import Supervisor
+from proxypal_core.daemon.orders import Orders, orders
+from proxypal_core.daemon.port_owner import owner
+from proxypal_core.daemon.reload import Follower, Sources, Unreadable
 from proxypal_core.gateway.owned import Files
 from proxypal_core.gateway.server import server
 from proxypal_core.settings.schema import Listen, Settings, Tls
+from proxypal_core.telemetry import log as telemetry
 from proxypal_core.upstream.refresh import Profiles
 
 EXIT_FAILED = 1
@@ -25,13 +34,15 @@ EXIT_ALREADY_RUNNING = 75
 EXIT_BAD_SETTINGS = 78
 DRAIN = 30.0
 """Seconds that running answers may still take when the daemon is told to stop."""
+_CUT = 0.1
+"""Seconds that aiohttp waits, after ours, before it cuts who is left; 0 would mean for ever."""
 
 log = structlog.get_logger(__name__)
 
 
-class CannotListen(Exception):
-    """The address could not be taken; ``exit_code`` is 75 when it is our own daemon's, 78 when the
-    settings are to blame.
+class CannotStart(Exception):
+    """The address or the data directory could not be taken; ``exit_code`` is 75 when a daemon of ours
+    has it, 78 when the settings are to blame.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:
@@ -55,7 +66,12 @@ NOWHERE = Place()
 
 
 def run(settings: Settings, *, admin_key: str, place: Place, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; *ready* is called with the base URL once it answers."""
+    """Serve until SIGINT or SIGTERM; *ready* is called with the base URL once it answers.
+
+    Raises:
+        CannotStart: as ``serve``.
+    """
+    raise_file_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(settings, admin_key=admin_key, place=place, ready=ready, stop=None))
 
@@ -72,49 +88,122 @@ async def serve(
     """Serve until *stop* is set, or a signal comes when it is None.
 
     Raises:
-        CannotListen: the address is taken, or the certificate cannot be used.
+        CannotStart: another daemon has the data directory, the address is taken, or the certificate
+            cannot be used.
     """
-    stopped = stop or _stop_on_signals()
-    listen = settings.listen
-    tls = _tls(listen.tls)
-    async with app.gateway(
-        settings,
-        admin_key=admin_key,
-        clock=clock,
-        data_dir=place.data_dir,
-        profiles=place.profiles,
-        files=place.files,
-    ) as served:
-        # aiohttp waits that long twice: for the answer, then for the handler.
-        runner = web.ServerRunner(server(served.handler), shutdown_timeout=DRAIN / 2)
-        await runner.setup()
+    given = orders(stop)
+    supervisor = notify.of_this_process()
+    certificate = _certificate(settings.listen.tls)
+    lock = _lock(place.data_dir, reachable(settings.listen))
+    with closing(lock) if lock else nullcontext():
+        async with (
+            app.meanwhile(supervisor.watch()),
+            app.meanwhile(certificate.follow() if certificate else None),
+            app.gateway(
+                settings,
+                admin_key=admin_key,
+                clock=clock,
+                data_dir=place.data_dir,
+                profiles=place.profiles,
+                files=place.files,
+            ) as served,
+        ):
+            drain = Drain(served.handler)
+            runner = web.ServerRunner(server(drain), shutdown_timeout=_CUT)
+            await runner.setup()
+            try:
+                url = await _listening(runner, settings.listen, certificate)
+                if lock:
+                    lock.note(url)
+                ready(url)
+                supervisor.ready(f"listens on {url}")
+                async with app.meanwhile(_following(served, settings, place, given, supervisor)):
+                    await given.stop.wait()
+                log.info("stopping", requests=drain.answering, drain_seconds=DRAIN)
+                supervisor.stopping(f"requests to finish: {drain.answering}")
+                served.handler.close()
+                await _end(runner, drain, given)
+            finally:
+                await runner.cleanup()
+
+
+def _lock(folder: Path | None, url: str) -> Lock | None:
+    """The lock of the data directory, if there is one."""
+    try:
+        return locks.take(folder, url) if folder else None
+    except locks.Taken as taken:
+        raise CannotStart(
+            f"proxypal already runs: {taken.holder} has the data in {folder}. Stop it first, or"
+            " name another folder with PROXYPAL_DATA_DIR.",
+            EXIT_ALREADY_RUNNING,
+        ) from None
+    except OSError as error:
+        raise CannotStart(
+            f"cannot write in the data directory {folder}: {error.strerror or error}. Name another"
+            " with PROXYPAL_DATA_DIR.",
+            EXIT_FAILED,
+        ) from None
+
+
+def _following(
+    served: app.Served, settings: Settings, place: Place, given: Orders, supervisor: Supervisor
+) -> Coroutine[None, None, None] | None:
+    """What has *served* go by the files of *place*, whenever they change or it is *given*."""
+    if place.sources is None:
+        return None
+
+    def apply(changed: Settings) -> None:
         try:
-            site = web.TCPSite(runner, listen.host, listen.port, ssl_context=tls)
-            await site.start()
+            open_log(changed)
         except OSError as error:
-            await runner.cleanup()
-            raise await _cannot_listen(listen, error) from None
-        host, port = runner.addresses[0][:2]
-        ready(_url(host, port, tls=tls is not None))
-        following = follow(place.sources, settings, served.reload) if place.sources else None
-        try:
-            async with app.meanwhile(following):
-                await stopped.wait()
-        finally:
-            log.info("stopping", drain_seconds=DRAIN)
-            served.handler.close()
-            await runner.cleanup()
+            reason = error.strerror or error
+            raise Unreadable(f"logging.file: cannot write {error.filename}: {reason}") from None
+        served.reload(changed)
+
+    return Follower(
+        sources=place.sources,
+        running=settings,
+        apply=apply,
+        asked=given.reload,
+        supervisor=supervisor,
+    ).run()
 
 
-def _stop_on_signals() -> asyncio.Event:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(name, stopped.set)
-        except NotImplementedError:  # Windows' loop has none
-            signal.signal(name, lambda *_: loop.call_soon_threadsafe(stopped.set))
-    return stopped
+def open_log(settings: Settings, secrets: Iterable[str] = ()) -> None:
+    """Log as *settings* want it, from now on, and leave *secrets* out.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    wanted = settings.logging
+    telemetry.configure(
+        level=wanted.level,
+        format=wanted.format,
+        file=wanted.file,
+        max_bytes=wanted.max_bytes,
+        keep=wanted.keep,
+        secrets=secrets,
+    )
+
+
+async def _listening(
+    runner: web.ServerRunner, listen: Listen, certificate: Certificate | None
+) -> str:
+    """The base URL, once *runner* listens there."""
+    tls = certificate.context if certificate else None
+    try:
+        await web.TCPSite(runner, listen.host, listen.port, ssl_context=tls).start()
+    except OSError as error:
+        raise await _cannot_listen(listen, error) from None
+    host, port = runner.addresses[0][:2]
+    return _url(host, port, tls=tls is not None)
+
+
+async def _end(runner: web.ServerRunner, drain: Drain, given: Orders) -> None:
+    for site in runner.sites:
+        await site.stop()
+    if runner.server is not None:
+        await drain.finish(runner.server, DRAIN, given.now)
 
 
 def reachable(listen: Listen) -> str:
@@ -123,7 +212,7 @@ def reachable(listen: Listen) -> str:
     return _url(host, listen.port, tls=bool(listen.tls.cert))
 
 
-_ALL_INTERFACES = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_ALL_INTERFACES = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def _url(host: str, port: int, *, tls: bool) -> str:
@@ -131,34 +220,34 @@ def _url(host: str, port: int, *, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{shown}:{port}"
 
 
-def _tls(tls: Tls) -> ssl.SSLContext | None:
+def _certificate(tls: Tls) -> Certificate | None:
     if not tls.cert:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    cert, key = Path(tls.cert).expanduser(), Path(tls.key).expanduser()
     try:
-        # With a password, even an empty one, OpenSSL does not ask for it on the terminal.
-        context.load_cert_chain(cert, key, password="")
+        return Certificate(tls)
     except OSError as error:
         reason = error.strerror or error
-        raise CannotListen(
-            f"listen.tls: {cert} with the key {key} cannot be used: {reason}", EXIT_BAD_SETTINGS
+        raise CannotStart(
+            f"listen.tls: {tls.cert} with the key {tls.key} cannot be used: {reason}",
+            EXIT_BAD_SETTINGS,
         ) from None
-    return context
 
 
-async def _cannot_listen(listen: Listen, error: OSError) -> CannotListen:
+async def _cannot_listen(listen: Listen, error: OSError) -> CannotStart:
     host, port = listen.host, listen.port
     if error.errno != errno.EADDRINUSE:
         reason = error.strerror or error
-        return CannotListen(f"cannot listen on {host}:{port}: {reason}", EXIT_FAILED)
+        return CannotStart(f"cannot listen on {host}:{port}: {reason}", EXIT_FAILED)
+    by = owner(port)
     if await is_proxypal(listen):
-        return CannotListen(
-            f"proxypal already runs on {host}:{port}. Stop it first, or choose another --port.",
+        return CannotStart(
+            f"proxypal already runs on {host}:{port}{f', as {by}' if by else ''}. Stop it first, or"
+            " choose another --port.",
             EXIT_ALREADY_RUNNING,
         )
-    return CannotListen(
-        f"port {port} on {host} is taken by another program. Stop it, or choose another --port.",
+    return CannotStart(
+        f"port {port} on {host} is taken by {by or 'another program'}. Stop it, or choose another"
+        " --port.",
         EXIT_FAILED,
     )
 

@@ -431,6 +431,10 @@ async def _within(seconds: float, waiting: Awaitable[T]) -> T:
     try:
         async with asyncio.timeout(seconds):
             return await waiting
+    except asyncio.CancelledError as cancelled:
+        if not cancelled.args:  # whoever cancels with a reason wants the client to be told
+            raise
+        raise way_out.Broken(Kind.INTERNAL, str(cancelled.args[0])) from None
     except TimeoutError:
         raise way_out.Broken(
             Kind.TIMEOUT, f"the provider sent nothing for {seconds:g} seconds"

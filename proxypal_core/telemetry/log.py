@@ -12,15 +12,15 @@ import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 from urllib.parse import quote
 
 import structlog
 
 from proxypal_core.wire import jsonio
 
-FILE_BYTES = 10 * 1024 * 1024
-FILES_KEPT = 5
+_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""Syslog's, as ``sd-daemon(3)`` puts them before a line."""
 
 # Every branch begins with a plain character, by which re finds its places ten times as fast.
 _LOOKS_SECRET = re.compile(
@@ -114,52 +114,89 @@ def configure(
     level: str = "info",
     format: Literal["text", "json"] = "text",  # noqa: A002 — the setting's name
     file: str = "",
+    max_bytes: int = 10 * 1024 * 1024,
+    keep: int = 5,
     secrets: Iterable[str] = (),
 ) -> None:
-    """Send the log to standard error, or to *file* (rotated), once for the process.
+    """Send the log of the whole process to standard error, or to *file*: another one is begun after
+    *max_bytes*, and *keep* earlier ones are kept. May be called again, to change any of it.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, and nothing changed.
     """
     leave_out(secrets)
+    journal = not file and to_journal(os.environ, sys.stderr)
+    handler: logging.Handler
+    if file:
+        handler = PrivateFile(Path(file).expanduser(), maxBytes=max_bytes, backupCount=keep)
+    elif journal:
+        handler = JournalHandler(sys.stderr)
+    else:
+        handler = logging.StreamHandler(sys.stderr)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
-    render: Any
-    if format == "json":
-        render = structlog.processors.JSONRenderer(serializer=_rendered)
-    else:
-        render = structlog.dev.ConsoleRenderer(
-            colors=not file and sys.stderr.isatty(),
-            exception_formatter=structlog.dev.plain_traceback,  # a rich one shows local variables
-        )
-    handler: logging.Handler = (
-        PrivateFile(Path(file).expanduser(), maxBytes=FILE_BYTES, backupCount=FILES_KEPT)
-        if file
-        else logging.StreamHandler(sys.stderr)
-    )
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
+                *(() if journal else (structlog.processors.TimeStamper(fmt="iso", utc=True),)),
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _harmless,
-                render,
+                _renderer(format, colours=not file and not journal and sys.stderr.isatty()),
                 lambda _logger, _name, text: scrubbed(str(text), _live),
             ],
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    before, root.handlers[:] = root.handlers[:], [handler]
+    for replaced in before:
+        if isinstance(replaced, PrivateFile):
+            replaced.close()
     root.setLevel(level.upper())
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        # The level is asked for at every line, so that it can change; all else is the handler's.
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _renderer(form: str, *, colours: bool) -> Any:
+    if form == "json":
+        return structlog.processors.JSONRenderer(serializer=_rendered)
+    return structlog.dev.ConsoleRenderer(
+        colors=colours,
+        exception_formatter=structlog.dev.plain_traceback,  # a rich one shows local variables
+    )
+
+
+# ── the journal ──────────────────────────────────────────────────────────────────────────────
+
+
+def to_journal(environment: Mapping[str, str], stream: TextIO) -> bool:
+    """Whether *stream* leads straight to systemd's journal, which dates lines by itself, and takes
+    their priority from a prefix (``systemd.exec(5)``: ``JOURNAL_STREAM`` is its device and inode).
+    """
+    try:
+        state = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{state.st_dev}:{state.st_ino}"
+
+
+class JournalHandler(logging.StreamHandler[TextIO]):
+    """Each line with its priority before it; a traceback would lose it after the first."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = f"<{_PRIORITIES.get(record.levelname.lower(), 6)}>"
+        return "\n".join(prefix + line for line in super().format(record).splitlines())

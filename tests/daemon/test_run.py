@@ -2,24 +2,28 @@
 
 import asyncio
 import os
+import re
 import signal
 import ssl
 import stat
+import sys
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
-from proxypal_core.daemon import run
+from proxypal_core.daemon import lock, run
 from proxypal_core.settings.parse import parse
 from proxypal_core.settings.schema import Listen, Tls
 from proxypal_core.store import admin_key
 from tests.certificate import self_signed
+from tests.daemon.manners import starts_at_once
 from tests.gateway.asking import DIALECTS, TERMINAL, ask, question, read
 from tests.running import daemon, free_port, ran
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and modes are POSIX's here")
 
+IS_LINUX = sys.platform == "linux"
 CANARIES = {
     "ANTHROPIC_API_KEY": "canary-one-of-the-environment",
     "OPENAI_API_KEY": "canary-two-of-the-environment",
@@ -163,10 +167,12 @@ async def test_starting_and_stopping_reaches_for_no_network(tmp_path):
     assert "NETWORK" not in started.err
 
 
-async def test_the_telltale_would_tell():
+async def test_the_telltale_would_tell(tmp_path):
     async with daemon() as started:
         port = started.url.rpartition(":")[2]
-        second = await ran("serve", "--port", port, program=("-c", TELLTALE))
+        second = await ran(
+            "serve", "--port", port, program=("-c", TELLTALE), PROXYPAL_DATA_DIR=str(tmp_path / "b")
+        )
 
     assert "NETWORK socket.connect" in second.err
 
@@ -180,14 +186,56 @@ async def test_a_second_start_says_that_it_runs_already(tmp_path, tls, host):
     text = f"listen: {{tls: {{cert: {files.cert}, key: {files.key}}}}}" if tls else ""
     config = written(tmp_path, text)
 
+    elsewhere = {"PROXYPAL_DATA_DIR": str(tmp_path / "other")}
     async with daemon("--config", config, "--port", 0) as first:
         port = first.url.rpartition(":")[2]
-        second = await ran("serve", "--config", config, "--host", host, "--port", port)
+        second = await ran("serve", "--config", config, "--host", host, "--port", port, **elsewhere)
 
     assert second.process.returncode == 75
-    assert second.err.splitlines() == [
-        f"proxypal already runs on {host}:{port}. Stop it first, or choose another --port."
+    by = f", as python (process {first.process.pid})" if IS_LINUX else ""
+    assert re.sub("python[0-9.]*", "python", second.err).splitlines() == [
+        f"proxypal already runs on {host}:{port}{by}. Stop it first, or choose another --port."
     ]
+
+
+async def test_a_second_daemon_of_the_same_data_is_told_of_the_first(tmp_path):
+    data = tmp_path / "the data"
+    async with daemon(PROXYPAL_DATA_DIR=str(data)) as first:
+        second = await ran("serve", "--port", 0, PROXYPAL_DATA_DIR=str(data))
+
+    assert second.process.returncode == 75
+    assert second.err == (
+        f"proxypal already runs: process {first.process.pid}, {first.url} has the data in {data}."
+        " Stop it first, or name another folder with PROXYPAL_DATA_DIR.\n"
+    )
+
+
+async def test_of_many_starts_at_once_exactly_one_serves(tmp_path):
+    codes = await starts_at_once(4, PROXYPAL_DATA_DIR=str(tmp_path / "data"))
+
+    assert sorted(codes) == [0, *[75] * 3]
+
+
+async def test_a_killed_daemon_leaves_no_lock():
+    async with daemon() as first:
+        first.process.kill()
+        await first.ended()
+
+        async with daemon() as second:
+            second.process.send_signal(signal.SIGTERM)
+
+            assert await second.ended() == 0
+
+
+async def test_data_that_cannot_be_kept_is_said(tmp_path):
+    data = tmp_path / "elsewhere"
+    (data / lock.NAME).mkdir(parents=True)
+
+    failed = await ran("serve", "--port", 0, PROXYPAL_DATA_DIR=str(data))
+
+    assert failed.process.returncode == 1
+    assert "PROXYPAL_DATA_DIR" in failed.err
+    assert "Traceback" not in failed.err
 
 
 @asynccontextmanager
@@ -204,7 +252,7 @@ async def other_program(says):
 async def refusal_of(text, **listen):
     """Why a daemon with the settings *text* cannot listen."""
     settings = parse(text, {}, **listen)
-    with pytest.raises(run.CannotListen) as caught:
+    with pytest.raises(run.CannotStart) as caught:
         await run.serve(settings, admin_key="k", ready=pytest.fail, stop=asyncio.Event())
     return caught.value
 
@@ -214,9 +262,9 @@ async def test_another_program_s_port_ends_with_1():
         second = await ran("serve", "--port", port)
 
     assert second.process.returncode == 1
-    assert second.err.splitlines() == [
-        f"port {port} on 127.0.0.1 is taken by another program. Stop it, or choose another --port."
-    ]
+    assert f"port {port} on 127.0.0.1 is taken by " in second.err
+    if IS_LINUX:
+        assert f"(process {os.getpid()}). Stop it, or choose another --port." in second.err
 
 
 @pytest.mark.parametrize("says", [b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", b"\xff"])
@@ -225,7 +273,7 @@ async def test_whatever_another_program_says_it_is_another_program(says):
         refusal = await refusal_of("", port=port)
 
     assert refusal.exit_code == 1
-    assert "taken by another program" in str(refusal)
+    assert f"port {port} on 127.0.0.1 is taken by " in str(refusal)
 
 
 async def test_an_address_of_another_machine_is_no_place_to_listen():

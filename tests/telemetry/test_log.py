@@ -232,6 +232,102 @@ def test_configured_twice_a_line_is_logged_once(configured, capsys):
     assert capsys.readouterr().err.count("once") == 1
 
 
+def test_configured_again_the_level_is_another_for_those_who_have_logged_already(
+    configured, capsys
+):
+    logger = configured(level="info")
+    logger.debug("one")
+    configured(level="debug")
+    logger.debug("two")
+    configured(level="error")
+    logger.info("three")
+
+    [line] = capsys.readouterr().err.splitlines()
+    assert "two" in line
+
+
+def test_configured_again_the_log_goes_elsewhere(configured, tmp_path, capsys):
+    logger = configured(file=str(tmp_path / "a.log"))
+    logger.info("one")
+    with pytest.raises(OSError, match="nowhere"):
+        configured(file=str(tmp_path / "nowhere" / "b.log"))
+    logger.info("two")
+    configured(format="json")
+    logger.info("three")
+
+    assert (tmp_path / "a.log").read_text().count("\n") == 2
+    assert json.loads(capsys.readouterr().err)["event"] == "three"
+
+
+# ── the journal ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def journal(tmp_path, monkeypatch):
+    """Puts a file in place of standard error that the environment says is the journal; its path."""
+    with (tmp_path / "journal").open("w+") as stream:
+
+        def lead_there():  # in the test itself: between its phases pytest puts its own stream back
+            state = os.fstat(stream.fileno())
+            monkeypatch.setenv("JOURNAL_STREAM", f"{state.st_dev}:{state.st_ino}")
+            monkeypatch.setattr("sys.stderr", stream)
+            return tmp_path / "journal"
+
+        yield lead_there
+
+
+@pytest.mark.parametrize(
+    ("level", "prefix"), [("debug", "<7>"), ("info", "<6>"), ("warning", "<4>"), ("error", "<3>")]
+)
+def test_the_journal_is_told_the_priority_and_no_time(configured, journal, level, prefix):
+    file = journal()
+    getattr(configured(level="debug"), level)("asked", account="a:b")
+
+    [line] = file.read_text().splitlines()
+    assert line.startswith(f"{prefix}[{level}")
+    assert "account=a:b" in line
+    assert "20" not in line
+    assert "\x1b" not in line
+
+
+def test_each_line_of_a_traceback_has_its_priority(configured, journal):
+    file = journal()
+    logger = configured()
+    try:
+        fail(ValueError("no"))
+    except ValueError:
+        logger.exception("it failed")
+
+    lines = file.read_text().splitlines()
+    assert len(lines) > 3
+    assert {line[:3] for line in lines} == {"<3>"}
+
+
+def test_the_journal_is_scrubbed_too(configured, journal):
+    file = journal()
+    configured().info("asked", header=f"x {LIVE}")
+
+    assert_nothing_of(LIVE, file.read_text())
+
+
+def test_json_stays_json_behind_the_priority(configured, journal):
+    file = journal()
+    configured(format="json").info("asked", n=1)
+
+    line = file.read_text()
+    assert line.startswith("<6>{")
+    assert json.loads(line[3:])["n"] == 1
+
+
+def test_a_pipe_is_not_the_journal_though_the_service_s_shell_had_one(
+    configured, capsys, monkeypatch
+):
+    monkeypatch.setenv("JOURNAL_STREAM", "8:12345")
+    configured().info("asked")
+
+    assert capsys.readouterr().err.startswith("20")
+
+
 # ── the file ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -259,14 +355,14 @@ def test_the_file_goes_on_where_it_was_and_keeps_its_mode(configured, tmp_path):
     assert mode(file) == before
 
 
-def test_the_file_is_rotated(configured, tmp_path, monkeypatch):
-    monkeypatch.setattr(log, "FILE_BYTES", 1000)
-    logger = configured(file=str(tmp_path / "p.log"), format="json")
+@pytest.mark.parametrize("keep", [1, 5])
+def test_the_file_is_rotated(configured, tmp_path, keep):
+    logger = configured(file=str(tmp_path / "p.log"), format="json", max_bytes=1000, keep=keep)
     for number in range(100):
         logger.info("asked", number=number)
 
     files = sorted(path.name for path in tmp_path.glob("p.log*"))
-    assert files == ["p.log", *(f"p.log.{n}" for n in range(1, log.FILES_KEPT + 1))]
+    assert files == ["p.log", *(f"p.log.{n}" for n in range(1, keep + 1))]
     assert all(path.stat().st_size <= 1000 for path in tmp_path.glob("p.log*"))
     if os.name == "posix":
         assert {mode(path) for path in tmp_path.glob("p.log*")} == {0o600}

@@ -1,0 +1,77 @@
+"""The end of a server: nobody new, those who are being answered until the end, within bounds.
+
+aiohttp closes all connections for reading at once when it shuts down, which loses the rest of a
+request that is still coming in. Here only idle ones are closed, and each other when it is answered.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from proxypal_core.gateway.server import Handler
+
+_LOOK = 0.05
+"""Seconds between two looks at the connections."""
+LAST_BYTES = 5.0
+"""Seconds that a client may take to fetch the last bytes of an answer that is complete."""
+_LAST_WORDS = 1.0
+"""Seconds for an answer that is broken off to say so."""
+REASON = "the proxy is shutting down"
+
+
+class Drain:
+    """A handler that knows who is being answered by *handler*."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._answering: dict[RequestHandler, asyncio.Task[object] | None] = {}
+        self._leaving: set[RequestHandler] = set()
+        """Connections whose last answer is on its way."""
+        self._ending = False
+
+    @property
+    def answering(self) -> int:
+        """Requests that have begun and not ended."""
+        return len(self._answering)
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        self._answering[connection] = asyncio.current_task()
+        try:
+            return await self._handler(request)
+        finally:
+            del self._answering[connection]
+            if self._ending:
+                self._leaving.add(connection)
+                connection.close()  # after this answer
+
+    async def finish(self, server: web.Server, seconds: float, now: asyncio.Event) -> None:
+        """Wait until nobody of *server* is being answered, for *seconds* or until *now* is set. Who
+        has no whole answer then is told why: their handlers are cancelled with ``REASON``.
+        """
+        self._ending = True
+        await asyncio.sleep(0)  # who has asked before is being answered then
+        for connection in server.connections:
+            if connection not in self._answering:
+                connection.close()
+        if await _until(lambda: not self._answering or now.is_set(), seconds) and not now.is_set():
+            await _until(
+                lambda: self._leaving.isdisjoint(server.connections) or now.is_set(), LAST_BYTES
+            )
+            return
+        for task in self._answering.values():
+            if task is not None:
+                task.cancel(REASON)
+        await _until(lambda: not self._answering, _LAST_WORDS)
+
+
+async def _until(done: Callable[[], bool], seconds: float) -> bool:
+    """Wait until it is *done*, for at most *seconds*; whether it is."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while not done():  # noqa: ASYNC110 — aiohttp tells nobody when a connection ends
+                await asyncio.sleep(_LOOK)
+    return done()
