@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test vault-kills orphans real-cli token-storm fuzz screenshots lint type arch docs check format clean
+.PHONY: run test vault-kills orphans manners real-agents real-cli token-storm fuzz screenshots lint type arch docs check format clean
 
 run: $(VENV)/run.stamp  ## start the daemon on 127.0.0.1:8317
 	$(BIN)/proxypal serve --config config.yaml
@@ -20,6 +20,15 @@ vault-kills: $(VENV)/dev.stamp  ## a thousand writers of the vault killed (a min
 
 orphans: $(VENV)/dev.stamp  ## a hundred daemons killed while a program runs (about three minutes)
 	$(BIN)/python -m tests.orphans
+
+manners: $(VENV)/dev.stamp  ## daemons started, reloaded and stopped, hundreds of times (ten minutes)
+	$(BIN)/python -m tests.daemon
+
+real-agents: $(VENV)/dev.stamp  ## coding agents from npm, run and set up on the demo provider (ten minutes)
+	$(BIN)/python -m tests.real_agents
+
+systemd: $(VENV)/dev.stamp  ## the service under a real systemd in a namespace (root, a minute)
+	$(BIN)/python -m tests.contrib
 
 real-cli: $(VENV)/dev.stamp  ## the vendors' own programs from npm, as backends on the demo provider
 	$(BIN)/python -m tests.real_cli

@@ -19,7 +19,8 @@ MINUTE = 60.0
 
 class ClientKey(msgspec.Struct, frozen=True):
     """A key of which only the SHA-256 is kept. A limit of 0 is none; ``expires`` and ``created`` are
-    in Unix seconds, 0 for never and for unknown.
+    in Unix seconds, 0 for never and for unknown. One that does not guard tells its holder's usage
+    apart, and leaves open what was open without it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ClientKey(msgspec.Struct, frozen=True):
     budget_usd: float = 0.0
     expires: float = 0.0
     created: float = 0.0
+    guards: bool = True
 
     def allows(self, model: str) -> bool:
         return not self.models or matches(model, self.models)

@@ -139,7 +139,8 @@ def _revoked_at_rest(settings: Settings, name: str) -> bool:
     if name not in {key.name for key in kept}:  # before a vault is made for nothing
         fail(f"There is no client key {name!r}; proxypal keys list shows what is.")
     _revise(settings, lambda now: client_keys.without_key(now, name))
-    return len(kept) == 1 and not settings.client_keys
+    left = [key for key in kept if key.guards and key.name != name]
+    return not left and not settings.client_keys
 
 
 def _revise(settings: Settings, change: Callable[[Snapshot], Snapshot]) -> None:

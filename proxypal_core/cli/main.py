@@ -9,6 +9,7 @@ import click
 import structlog
 
 from proxypal_core import __version__, app
+from proxypal_core.cli.agents import list_agents
 from proxypal_core.cli.auth import auth, vault_of, vault_or_exit
 from proxypal_core.cli.auth_exchange import export_accounts, import_accounts, import_group
 from proxypal_core.cli.dashboard import dashboard
@@ -18,7 +19,10 @@ from proxypal_core.cli.keys import keys
 from proxypal_core.cli.loading import EXIT_BAD_SETTINGS, settings_or_exit
 from proxypal_core.cli.login import link, login, paste_token, setup_token
 from proxypal_core.cli.models import models, test_account
+from proxypal_core.cli.run import run as run_agent
+from proxypal_core.cli.service import service
 from proxypal_core.cli.settings import config as config_group
+from proxypal_core.cli.setup import setup, unsetup
 from proxypal_core.cli.statusline import show
 from proxypal_core.cli.top import top
 from proxypal_core.cli.usage import usage
@@ -26,14 +30,13 @@ from proxypal_core.cli.vault import vault as vault_group
 from proxypal_core.cli.watch import watch
 from proxypal_core.daemon import files
 from proxypal_core.daemon.reload import Sources, Unreadable
-from proxypal_core.daemon.run import CannotListen, Place, banner, run
+from proxypal_core.daemon.run import CannotStart, Place, banner, open_log, run
 from proxypal_core.gateway.owned import Files
 from proxypal_core.settings.parse import parse, without_effect
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store import admin_key as admin_keys
 from proxypal_core.store.logins import Logins
 from proxypal_core.store.vault import VaultError
-from proxypal_core.telemetry import log
 
 EXIT_FAILED = 1
 
@@ -86,7 +89,7 @@ def serve(config: str | None, host: str | None, port: int | None) -> None:
             ),
             ready=lambda url: click.echo(banner(url, settings, file), err=True),
         )
-    except CannotListen as error:
+    except CannotStart as error:
         _fail(str(error), error.exit_code)
 
 
@@ -115,12 +118,7 @@ def _admin_key(settings: Settings) -> str:
 
 def _open_log(settings: Settings, admin_key: str) -> None:
     try:
-        log.configure(
-            level=settings.logging.level,
-            format=settings.logging.format,
-            file=settings.logging.file,
-            secrets=app.secrets_of(settings, admin_key),
-        )
+        open_log(settings, app.secrets_of(settings, admin_key))
     except OSError as error:
         _fail(
             f"logging.file: cannot write {settings.logging.file}: {error.strerror or error}",
@@ -144,6 +142,10 @@ for command in (
 ):
     auth.add_command(command)
 main.add_command(auth)
+main.add_command(list_agents)
+main.add_command(run_agent)
+main.add_command(setup)
+main.add_command(unsetup)
 main.add_command(config_group)
 main.add_command(dashboard)
 main.add_command(doctor)
@@ -151,6 +153,7 @@ main.add_command(explain)
 main.add_command(import_group)
 main.add_command(keys)
 main.add_command(models)
+main.add_command(service)
 main.add_command(top)
 main.add_command(usage)
 main.add_command(vault_group)

@@ -65,7 +65,7 @@ async def revoke(front: Front, call: Call) -> Mapping[str, Any]:
         await front.owner.revise(lambda now: client_keys.without_key(now, name))
     except client_keys.Unknown as unknown:
         raise Refused(Failure(Kind.NO_ROUTE, str(unknown))) from None
-    left = [key.name for key in front.keyring.keys if key.name != name]
+    left = [key for key in front.keyring.keys if key.guards and key.name != name]
     return {"revoked": name, "open": not left}
 
 

@@ -50,6 +50,8 @@ RETRY_AFTER = 30
 """Seconds that ``fail-429`` asks to be left alone."""
 
 _COMMAND = re.compile(r"(?:^|\s)/(tool|think|fail-429|fail-529|fail-cut)\b")
+_CONTEXT = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>"
+"""What OpenClaw puts behind a prompt, and takes out of an answer again."""
 _GREETING = (
     "This is ProxyPal's demo model. It repeats what you say. Write /tool, /think, /fail-429,"
     " /fail-529 or /fail-cut in a message to see a tool call, thinking or a failure."
@@ -232,7 +234,11 @@ def _last_user_text(request: Request) -> str:
     """What the user said last. Agents put reminders of their own before it, as other parts."""
     for turn in reversed(request.turns):
         if turn.role == "user":
-            texts = [part.text for part in turn.parts if isinstance(part, Text)]
+            texts = [
+                part.text
+                for part in turn.parts
+                if isinstance(part, Text) and not part.text.startswith(_CONTEXT)
+            ]
             if texts:
                 return texts[-1]
     return ""
