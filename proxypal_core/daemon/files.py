@@ -12,7 +12,6 @@ import platformdirs
 from proxypal_core.providers.yamlio import LARGEST
 from proxypal_core.settings.parse import Problem, SettingsError, parse
 from proxypal_core.settings.schema import Settings
-from proxypal_core.upstream import trust
 
 _APP = "proxypal"
 
@@ -67,13 +66,20 @@ def load_settings(
     path = path or usual
     text = "" if path == usual and not path.exists() else _read(path)
     settings = parse(text, environment, host=listen.host, port=listen.port)
+    if settings.network.ca_file:
+        _check_roots(settings.network.ca_file)
+    return settings
+
+
+def _check_roots(ca_file: str) -> None:
+    from proxypal_core.upstream import trust  # noqa: PLC0415 — slow to load, and seldom needed
+
     try:
-        trust.roots(settings.network.ca_file)
+        trust.roots(ca_file)
     except OSError as error:
-        problem = f"{settings.network.ca_file} cannot be used: {error.strerror or error}"
+        problem = f"{ca_file} cannot be used: {error.strerror or error}"
         hint = "name a file that holds certificates in PEM"
         raise SettingsError([Problem("network.ca_file", problem, hint)]) from None
-    return settings
 
 
 def _read(path: Path) -> str:

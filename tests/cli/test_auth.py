@@ -363,7 +363,7 @@ def serve(home, monkeypatch, **environment):
     """Runs ``serve`` up to where it would listen; gives its result and the settings it has then."""
     served = []
     monkeypatch.setattr(program, "run", lambda settings, **_: served.append(settings))
-    monkeypatch.setattr(program.log, "configure", lambda **_: None)
+    monkeypatch.setattr(program, "open_log", lambda *_: None)
     result = CliRunner(env={**home.environment, **environment}).invoke(main, ["serve"])
     assert "CANARY" not in result.output
     return result, served
