@@ -90,7 +90,10 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         problem, hint = f"there is no file {path}", "start from the config.yaml of the repository"
     except OSError as error:
-        problem, hint = f"cannot read {path}: {error.strerror or error}", ""
+        problem, hint = (
+            f"cannot read {path}: {error.strerror or error}",
+            "see whose it is, and its mode",
+        )
     except UnicodeDecodeError as error:
         problem, hint = f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8"
     raise SettingsError([Problem("", problem, hint)])

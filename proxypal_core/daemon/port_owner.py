@@ -4,7 +4,7 @@
 the open files of the processes that we may look into: our own user's, or all as root.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,11 +12,12 @@ _TABLES = ("net/tcp", "net/tcp6")
 _LISTENING = "0A"
 
 
-def owner(port: int, proc: Path = Path("/proc")) -> str:
-    """Whose program listens on TCP *port*, in words: ``nginx (process 12)``, or ``a program of the user
-    33``; empty where it cannot be told.
+def owner(host: str, port: int, proc: Path = Path("/proc")) -> str:
+    """Whose program listens on TCP *port* at *host*, in words: ``nginx (process 12)``, or ``a program
+    of the user 33``; empty where it cannot be told. IPv4 and IPv6 may have one each.
     """
-    sockets = dict(_listening(port, proc))
+    first, then = reversed(_TABLES) if ":" in host else _TABLES
+    sockets = _listening(port, proc / first) or _listening(port, proc / then)
     held = {f"socket:[{inode}]" for inode in sockets}
     for process in proc.glob("[0-9]*") if held else ():
         if not held.isdisjoint(_open_files(process)):
@@ -24,17 +25,17 @@ def owner(port: int, proc: Path = Path("/proc")) -> str:
     return next((f"a program of the user {uid}" for uid in sockets.values()), "")
 
 
-def _listening(port: int, proc: Path) -> Iterator[tuple[str, str]]:
-    """The inode and the user id of each socket that listens on *port*."""
-    for table in _TABLES:
-        try:
-            lines = (proc / table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            _, local, _, state, _, _, _, uid, _, inode, *_ = line.split()
-            if state == _LISTENING and int(local.rpartition(":")[2], 16) == port:
-                yield inode, uid
+def _listening(port: int, table: Path) -> Mapping[str, str]:
+    """The inode of each socket that listens on *port*, and its user's id."""
+    try:
+        rows = [line.split() for line in table.read_text().splitlines()[1:]]
+    except OSError:
+        return {}
+    return {
+        inode: uid
+        for _, local, _, state, _, _, _, uid, _, inode, *_ in rows
+        if state == _LISTENING and int(local.rpartition(":")[2], 16) == port
+    }
 
 
 def _open_files(process: Path) -> Iterator[str]:

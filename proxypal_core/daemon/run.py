@@ -2,13 +2,13 @@
 
 import asyncio
 import errno
+import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-import aiohttp
 import structlog
 from aiohttp import web
 
@@ -17,14 +17,18 @@ from proxypal_core.daemon import lock as locks
 from proxypal_core.daemon import notify
 from proxypal_core.daemon.certificate import Certificate
 from proxypal_core.daemon.drain import Drain
-from proxypal_core.daemon.limits import raise_file_limit
+from proxypal_core.daemon.limits import memory_watch, most_connections, raise_file_limit
 from proxypal_core.daemon.lock import Lock
+from proxypal_core.daemon.loop_errors import LoopErrors
 from proxypal_core.daemon.notify import Supervisor
 from proxypal_core.daemon.orders import Orders, orders
 from proxypal_core.daemon.port_owner import owner
+from proxypal_core.daemon.reach import base_url, is_proxypal, reachable
 from proxypal_core.daemon.reload import Follower, Sources, Unreadable
+from proxypal_core.daemon.site import Site
+from proxypal_core.gateway.guard import Limits
 from proxypal_core.gateway.owned import Files
-from proxypal_core.gateway.server import server
+from proxypal_core.gateway.server import parser_is_compiled, server
 from proxypal_core.settings.schema import Listen, Settings, Tls
 from proxypal_core.telemetry import log as telemetry
 from proxypal_core.upstream.refresh import Profiles
@@ -69,8 +73,14 @@ def run(settings: Settings, *, admin_key: str, place: Place, ready: Callable[[st
     """Serve until SIGINT or SIGTERM; *ready* is called with the base URL once it answers.
 
     Raises:
-        CannotStart: as ``serve``.
+        CannotStart: as ``serve``, or aiohttp was built without its parser.
     """
+    if not parser_is_compiled():
+        raise CannotStart(
+            "aiohttp's HTTP parser in C is missing, and the one in Python is not safe enough. Unset"
+            " AIOHTTP_NO_EXTENSIONS, or install aiohttp with its extensions.",
+            EXIT_FAILED,
+        )
     raise_file_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(settings, admin_key=admin_key, place=place, ready=ready, stop=None))
@@ -91,6 +101,7 @@ async def serve(
         CannotStart: another daemon has the data directory, the address is taken, or the certificate
             cannot be used.
     """
+    asyncio.get_running_loop().set_exception_handler(LoopErrors())
     given = orders(stop)
     supervisor = notify.of_this_process()
     certificate = _certificate(settings.listen.tls)
@@ -109,7 +120,9 @@ async def serve(
             ) as served,
         ):
             drain = Drain(served.handler)
-            runner = web.ServerRunner(server(drain), shutdown_timeout=_CUT)
+            limits = Limits(connections=most_connections())
+            guarded = server(drain, limits, memory_watch())
+            runner = web.ServerRunner(guarded, shutdown_timeout=_CUT)
             await runner.setup()
             try:
                 url = await _listening(runner, settings.listen, certificate)
@@ -192,11 +205,11 @@ async def _listening(
     """The base URL, once *runner* listens there."""
     tls = certificate.context if certificate else None
     try:
-        await web.TCPSite(runner, listen.host, listen.port, ssl_context=tls).start()
+        await Site(runner, listen.host, listen.port, ssl_context=tls).start()
     except OSError as error:
         raise await _cannot_listen(listen, error) from None
     host, port = runner.addresses[0][:2]
-    return _url(host, port, tls=tls is not None)
+    return base_url(host, port, tls=tls is not None)
 
 
 async def _end(runner: web.ServerRunner, drain: Drain, given: Orders) -> None:
@@ -204,20 +217,6 @@ async def _end(runner: web.ServerRunner, drain: Drain, given: Orders) -> None:
         await site.stop()
     if runner.server is not None:
         await drain.finish(runner.server, DRAIN, given.now)
-
-
-def reachable(listen: Listen) -> str:
-    """The base URL at which this machine's own programs find a daemon that listens on *listen*."""
-    host = _ALL_INTERFACES.get(listen.host, listen.host)
-    return _url(host, listen.port, tls=bool(listen.tls.cert))
-
-
-_ALL_INTERFACES = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-
-
-def _url(host: str, port: int, *, tls: bool) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if tls else 'http'}://{shown}:{port}"
 
 
 def _certificate(tls: Tls) -> Certificate | None:
@@ -228,7 +227,8 @@ def _certificate(tls: Tls) -> Certificate | None:
     except OSError as error:
         reason = error.strerror or error
         raise CannotStart(
-            f"listen.tls: {tls.cert} with the key {tls.key} cannot be used: {reason}",
+            f"listen.tls: {tls.cert} with the key {tls.key} cannot be used: {reason}. Name a"
+            " certificate and its key, both in PEM, the key without a password.",
             EXIT_BAD_SETTINGS,
         ) from None
 
@@ -236,10 +236,13 @@ def _certificate(tls: Tls) -> Certificate | None:
 async def _cannot_listen(listen: Listen, error: OSError) -> CannotStart:
     host, port = listen.host, listen.port
     if error.errno != errno.EADDRINUSE:
-        reason = error.strerror or error
-        return CannotStart(f"cannot listen on {host}:{port}: {reason}", EXIT_FAILED)
-    by = owner(port)
-    if await is_proxypal(listen):
+        reason = os.strerror(error.errno) if error.errno else error  # asyncio's repeats the address
+        return CannotStart(
+            f"cannot listen on {host}:{port}: {reason}. Choose another --host or --port.",
+            EXIT_FAILED,
+        )
+    by = owner(host, port)
+    if await asyncio.to_thread(is_proxypal, listen):
         return CannotStart(
             f"proxypal already runs on {host}:{port}{f', as {by}' if by else ''}. Stop it first, or"
             " choose another --port.",
@@ -250,20 +253,6 @@ async def _cannot_listen(listen: Listen, error: OSError) -> CannotStart:
         " --port.",
         EXIT_FAILED,
     )
-
-
-async def is_proxypal(listen: Listen) -> bool:
-    """Whether a daemon of ours answers at *listen*."""
-    timeout = aiohttp.ClientTimeout(total=2)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            # Only its name is asked for, so it does not matter whose certificate it shows.
-            session.get(f"{reachable(listen)}/health", allow_redirects=False, ssl=False) as answer,
-        ):
-            return '"proxypal"' in await answer.text()
-    except (aiohttp.ClientError, OSError, TimeoutError, UnicodeDecodeError):
-        return False
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

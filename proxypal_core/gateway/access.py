@@ -11,14 +11,12 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
-from proxypal_core.accounts.client_keys import ClientKey, Ledger, Quota
+from proxypal_core.accounts.client_keys import MINUTE, ClientKey, Ledger, Quota
 from proxypal_core.hub.failure import Failure, Kind, Refused
 
-_HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
+_HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_BODY_TYPES = ("application/json", "multipart/form-data")
 
 
 def digest(key: str) -> bytes:
@@ -42,18 +40,20 @@ def check_host(host: str | None, allowed: Collection[str]) -> None:
 def check_origin(headers: Mapping[str, str], host: str) -> None:
     """Refuse what another web site's page sent."""
     origin = headers.get("Origin")
-    if origin is not None:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or parts.netloc.lower() != host.lower():
-            raise _foreign("Origin")
+    ours = (f"http://{host}".lower(), f"https://{host}".lower())
+    if origin is not None and origin.lower() not in ours:
+        raise _foreign("Origin")
     if headers.get("Sec-Fetch-Site", "none").lower() not in ("none", "same-origin"):
         raise _foreign("Sec-Fetch-Site")
 
 
-def check_content_type(value: str | None) -> None:
-    """Refuse a body whose type a page may send without a preflight, and one without a type."""
+def check_content_type(value: str | None, *, forms: bool = False) -> None:
+    """Refuse a body whose type a page may send without a preflight, and one without a type. Where
+    files are uploaded, *forms* are their type.
+    """
     kind = (value or "").partition(";")[0].strip().lower()
-    if kind not in _BODY_TYPES and not kind.endswith("+json"):
+    is_json = kind == "application/json" or kind.endswith("+json")
+    if not is_json and not (forms and kind == "multipart/form-data"):
         raise Refused(
             Failure(
                 Kind.MEDIA_TYPE,
@@ -91,6 +91,28 @@ class OverLimit(Refused):
         self.headers = headers
 
 
+class Guesses:
+    """A token bucket for wrong keys, *a_minute* of them, and everybody's: on loopback all callers have
+    one address. Right keys never touch it; that they cannot be guessed is due to their length.
+    """
+
+    def __init__(self, clock: Callable[[], float], a_minute: int = 10) -> None:
+        self._clock = clock
+        self._most = a_minute
+        self._left = float(a_minute)
+        self._at = clock()
+
+    def wrong(self) -> float:
+        """Count a wrong key: 0 while the bucket has room, else the seconds until it has again."""
+        now = self._clock()
+        grown = max(0.0, now - self._at) * self._most / MINUTE
+        self._left, self._at = min(self._most, self._left + grown), now
+        if self._left < 1:
+            return (1 - self._left) * MINUTE / self._most
+        self._left -= 1
+        return 0.0
+
+
 class Keyring:
     """The client keys, and how much each may still be used."""
 
@@ -98,10 +120,12 @@ class Keyring:
         self, keys: Sequence[ClientKey], clock: Callable[[], float], ledger: Ledger | None = None
     ) -> None:
         self.keys = tuple(keys)
+        self._by_digest = {key.digest: key for key in reversed(self.keys)}
         self.ledger = ledger or Ledger(clock)
         self.ledger.watch(self.keys)
         self._guarded = any(key.guards for key in self.keys)
         self._clock = clock
+        self._guesses = Guesses(clock)
 
     def admit(self, shown: Sequence[str], dialect: str = "") -> ClientKey | None:
         """The key that lets a request in; None where no key guards and all may come.
@@ -110,24 +134,24 @@ class Keyring:
             OverLimit: the key was used too much, as a client of *dialect* is told.
             Refused: no shown key is one of ours, or it has expired.
         """
-        digests = [digest(key) for key in shown]
-        # Every key is compared, so that the time taken tells nothing.
-        found = [key for d in digests for key in self.keys if hmac.compare_digest(key.digest, d)]
-        if not found and not self._guarded:
+        key = self._found(shown)
+        if key is None and not self._guarded:
             return None
-        if not found:
+        if key is None:
+            raise self.stranger(
+                shown,
+                "this key is none of the proxy's client keys; a new one: proxypal keys create NAME"
+                if shown
+                else "a client key is needed: send it as Authorization: Bearer or x-api-key",
+            )
+        now = self._clock()
+        if key.expires and now >= key.expires:
             raise Refused(
                 Failure(
                     Kind.CLIENT_KEY,
-                    "this key is not one of the proxy's client_keys"
-                    if shown
-                    else "a client key is needed: send it as Authorization: Bearer or x-api-key",
+                    f"the client key {key.name!r} has expired; a new one: proxypal keys create NAME",
                 )
             )
-        key = found[0]
-        now = self._clock()
-        if key.expires and now >= key.expires:
-            raise Refused(Failure(Kind.CLIENT_KEY, f"the client key {key.name!r} has expired"))
         reached = self.ledger.admit(key)
         if reached:
             longest = max(reached, key=lambda quota: quota.resets_in)
@@ -136,12 +160,28 @@ class Keyring:
             )
         return key
 
+    def stranger(self, shown: Sequence[str], text: str) -> Refused:
+        """Why the keys *shown* let nobody in: *text*, or that too many wrong ones were sent. To show
+        none, or a client's key in a place that is not a client's, is no guess.
+        """
+        if shown and not self._found(shown) and (wait := self._guesses.wrong()):
+            text = f"{text}; too many wrong keys were sent: wait a minute"
+            return Refused(Failure(Kind.RATE_LIMIT, text, retry_after=wait))
+        return Refused(Failure(Kind.CLIENT_KEY, text))
+
+    def _found(self, shown: Sequence[str]) -> ClientKey | None:
+        # Found by its digest: what the time taken tells of that, tells nothing of a key.
+        return next((self._by_digest[d] for d in map(digest, shown) if d in self._by_digest), None)
+
 
 _REACHED: Mapping[str, tuple[Kind, str]] = {
-    "requests": (Kind.RATE_LIMIT, "may send {:g} requests a minute"),
-    "tokens": (Kind.RATE_LIMIT, "may use {:g} tokens a minute"),
+    "requests": (Kind.RATE_LIMIT, "may send {:g} requests a minute; wait a little"),
+    "tokens": (Kind.RATE_LIMIT, "may use {:g} tokens a minute; wait a little"),
     # What money would mend is not asked for again by clients that back off.
-    "budget": (Kind.BILLING, "may spend {:g} US dollars a month"),
+    "budget": (
+        Kind.BILLING,
+        "may spend {:g} US dollars a month; wait for the next, or have it raised",
+    ),
 }
 
 
@@ -186,5 +226,8 @@ def is_admin(shown: Sequence[str], admin: bytes) -> bool:
 
 def _foreign(header: str) -> Refused:
     return Refused(
-        Failure(Kind.FORBIDDEN_HERE, f"requests from other web sites are refused ({header})")
+        Failure(
+            Kind.FORBIDDEN_HERE,
+            f"requests from other web sites are refused ({header}); ask from a program instead",
+        )
     )

@@ -252,7 +252,11 @@ async def serve(front: Front, request: web.BaseRequest, shown: Sequence[str]) ->
     holder = _holder(front, request, shown)
     endpoint, at = find(request.method, request.rel_url.raw_path.rstrip("/"))
     if endpoint.holder == "admin" and holder != "admin":
-        raise Refused(Failure(Kind.FORBIDDEN_HERE, "this needs the admin key itself"))
+        raise Refused(
+            Failure(
+                Kind.FORBIDDEN_HERE, "this needs the admin key itself, as Authorization: Bearer"
+            )
+        )
     body: jsonio.JsonObject = {}
     if endpoint.body is not None:
         access.check_content_type(request.headers.get("Content-Type"))
@@ -266,10 +270,8 @@ def _holder(front: Front, request: web.BaseRequest, shown: Sequence[str]) -> Hol
         return "admin"
     if dashboard_session.is_signed_in(front.sessions, request):
         return "owner"
-    raise Refused(
-        Failure(
-            Kind.CLIENT_KEY,
-            "this needs the admin key (Authorization: Bearer), or the dashboard's cookie: proxypal"
-            " dashboard",
-        )
+    raise front.keyring.stranger(
+        shown,
+        "this needs the admin key (Authorization: Bearer), or the dashboard's cookie: proxypal"
+        " dashboard",
     )

@@ -1,7 +1,10 @@
-"""Which headers pass, each way: allow-lists, never deny-lists."""
+"""Which headers pass, each way: allow-lists, never deny-lists.
+
+What a ``Connection`` header names is between two neighbours and goes no further (RFC 9110, 7.6.1).
+"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 # A vendor client's own headers pass to its own vendor, on its own dialect; nothing else does.
 # Captured from Claude Code, Codex, Gemini CLI and the SDKs.
@@ -32,17 +35,18 @@ _DOWN: Mapping[str, re.Pattern[str]] = {
 _CLEAN = re.compile(r"[\x20-\x7e]{0,1024}")
 
 
-def upward(dialect: str, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+def upward(dialect: str, headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """The client's headers that go on to an upstream of its own *dialect*.
 
     Our own User-Agent goes with them, except that a vendor's own program keeps its name: it is
     the one that asks.
     """
     allowed = _UP[dialect]
+    neighbours = _neighbours(headers)
     passed: dict[str, str] = {}
     for name, value in headers:
         lower = name.lower()
-        if not _CLEAN.fullmatch(value):
+        if lower in neighbours or not _CLEAN.fullmatch(value):
             continue
         if allowed.fullmatch(lower) or (lower == "user-agent" and _VENDOR_CLIENTS.match(value)):
             # Repeated headers (anthropic-beta may come twice) are one list.
@@ -53,13 +57,33 @@ def upward(dialect: str, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 def downward(dialect: str, headers: Mapping[str, str]) -> dict[str, str]:
     """An upstream's headers that go back to a client of the same *dialect*."""
     allowed = _DOWN[dialect]
+    neighbours = _neighbours(headers.items())
     return {
         name: value
         for name, value in headers.items()
-        if allowed.fullmatch(name) and _CLEAN.fullmatch(value)
+        if allowed.fullmatch(name) and name not in neighbours and _CLEAN.fullmatch(value)
     }
+
+
+def of_body(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those of an upstream's *headers* that say what the body is, for one that goes on as it is."""
+    return {
+        name: headers[name]
+        for name in ("content-type", "content-length", "content-disposition")
+        if _CLEAN.fullmatch(headers.get(name, "\n"))
+    }
+
+
+def _neighbours(headers: Iterable[tuple[str, str]]) -> Collection[str]:
+    named = ",".join(value for name, value in headers if name.lower() == "connection")
+    return {name.strip().lower() for name in named.split(",")}
+
+
+_LONGEST = 256
 
 
 def printable(value: str) -> str:
     """*value* as a header may hold it: printable ASCII, at most 256 characters."""
-    return re.sub(r"[^\x20-\x7e]", "?", value)[:256]
+    if value.isascii() and value.isprintable() and len(value) <= _LONGEST:
+        return value
+    return re.sub(r"[^\x20-\x7e]", "?", value)[:_LONGEST]

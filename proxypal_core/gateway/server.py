@@ -4,20 +4,25 @@
 * What the parser refuses is answered with fixed words: aiohttp's own put the offending header,
   which may be a key, into the answer and the log.
 * A repeated ``User-Agent`` (google-genai under pydantic-ai sends two) does not kill the request.
+* Slow clients, many connections and large bodies are bounded (``guard``).
 """
 
 import asyncio
 import re
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import http_parser, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
+from proxypal_core.gateway import answers
+from proxypal_core.gateway.guard import WRONG_ENCODING, Limits, Request, Room
 from proxypal_core.wire import jsonio
 
 BODY_LIMIT = 64 * 1024 * 1024
@@ -25,40 +30,145 @@ BODY_LIMIT = 64 * 1024 * 1024
 HEADER_LIMIT = 16 * 1024
 """Bytes of one header line. Codex and Claude Code send JSON in headers."""
 KEEP_ALIVE = 75.0
+SEND_BUFFER = 128 * 1024
+"""Bytes that the kernel is asked to hold for a client that does not read (Linux takes twice as many);
+left alone, it holds megabytes.
+"""
 _HEAD_LIMIT = 128 * 1024
+DEFAULT_LIMITS = Limits()
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 log = structlog.get_logger(__name__)
 
 
-def server(handler: Handler) -> "Server":
-    """The server of one listener, calling *handler* for each request."""
-    return Server(
-        handler,
-        request_factory=_request,
-        handler_cancellation=True,
-        access_log=None,
-        keepalive_timeout=KEEP_ALIVE,
-        max_field_size=HEADER_LIMIT,
-        max_line_size=HEADER_LIMIT,
-    )
+def server(
+    handler: Handler, limits: Limits = DEFAULT_LIMITS, pressed: Callable[[], bool] | None = None
+) -> "Server":
+    """The server of one listener, calling *handler* for each request. While *pressed* says that
+    memory runs short, bodies are refused.
+    """
+    return Server(handler, limits, pressed)
+
+
+def parser_is_compiled() -> bool:
+    """Whether requests are parsed by llhttp. Most of aiohttp's request smuggling (CVE-2023-47627,
+    CVE-2025-53643 and others) was in the parser in Python that stands in for it.
+    """
+    return http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
 
 
 class Server(web.Server):
+    """Connections, and what they may use together."""
+
+    def __init__(
+        self, handler: Handler, limits: Limits, pressed: Callable[[], bool] | None
+    ) -> None:
+        super().__init__(
+            self._answered,
+            request_factory=self._request,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE,
+            max_field_size=HEADER_LIMIT,
+            max_line_size=HEADER_LIMIT,
+        )
+        self.limits = limits
+        self.room = Room(limits.bodies)
+        self._handler = handler
+        self._pressed = pressed
+        self._refused = 0
+        self._sweeping = False
+
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def admits(self) -> bool:
+        """Whether there is room for one more connection."""
+        if len(self._connections) < self.limits.connections:
+            return True
+        self._refused += 1
+        return False
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if not self._sweeping:
+            self._sweeping = True
+            self._loop.call_later(self.limits.sweep, self._sweep)
+
+    def _sweep(self) -> None:
+        """Cut who is too slow. One timer for all: two for each request would cost more."""
+        now = self._loop.time()
+        late = [c for c in self._connections if isinstance(c, Connection) and c.is_late(now)]
+        for connection in late:
+            connection.cut()
+        if late or self._refused:
+            log.warning("connections cut", slow=len(late), too_many=self._refused)
+            self._refused = 0
+        self.room.pressed = self._pressed is not None and self._pressed()
+        self._sweeping = bool(self._connections)
+        if self._sweeping:
+            self._loop.call_later(self.limits.sweep, self._sweep)
+
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._handler(request)
+        finally:
+            if isinstance(request, Request):
+                request.give_back()
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        return Request(
+            message,
+            payload,
+            protocol,
+            writer,
+            task,
+            self._loop,
+            client_max_size=BODY_LIMIT,
+            limits=self.limits,
+            room=self.room,
+        )
+
+
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 1\r\n"
+    b"connection: close\r\n\r\n"
+)
 
 
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_body", "_head")
+    __slots__ = ("_body", "_body_since", "_head", "_head_since", "_server", "_stalled_since")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, server: Server, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._server = server
         self._head = b""
+        self._head_since = 0.0
+        """When we began to wait for the head that is not complete; 0 if none is."""
         self._body: StreamReader | None = None
+        self._body_since = 0.0
+        self._stalled_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not self._server.admits():
+            assert isinstance(transport, asyncio.Transport)  # noqa: S101 — a listener has no others
+            transport.write(_FULL)
+            transport.close()
+            return
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        super().connection_made(transport)
+        self._head_since = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, each request's head in one piece and without a second User-Agent.
@@ -66,18 +176,52 @@ class Connection(RequestHandler):
         A head is looked at where a segment begins with one; a pipelined request behind a body in
         the same segment is not, and no client that repeats the header pipelines.
         """
-        if self._body is None or self._body.is_eof():
+        # aiohttp feeds nothing to go on with what its parser holds.
+        if data and (self._body is None or self._body.is_eof()):
             data = self._head + data
             end = data.find(b"\r\n\r\n")
-            if end < 0 and len(data) < _HEAD_LIMIT:
+            if end < 0 and len(data) < _HEAD_LIMIT and may_be_a_head(data):
                 self._head = data
+                self._head_since = self._head_since or self._loop.time()
                 return
             self._head = b""
             data = without_repeated_user_agent(data, end)
         before = self._request_count
         super().data_received(data)
         if self._request_count > before:
+            self._head_since = 0.0
             self._body = self._messages[-1][1] if self._messages else None
+            if self._body is not None and not self._body.is_eof():
+                self._body_since = self._loop.time()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled_since = self._loop.time()
+
+    def is_late(self, now: float) -> bool:
+        """Whether the client has kept us waiting for too long."""
+        limits = self._server.limits
+        if self.transport is None:
+            return False
+        if self._paused and now - self._stalled_since > limits.stalled:
+            return True
+        if self._head_since and self._waiter is not None:
+            return now - self._head_since > limits.head
+        if self._body is None or self._body.is_eof() or self._reading_paused:
+            return False  # reading is paused when it is us who are slow
+        earned = self._body.total_raw_bytes / limits.body_rate
+        return now - self._body_since > limits.body_grace + earned
+
+    def cut(self) -> None:
+        """End at once: what is still to be sent is not waited for, as closing would."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """What went wrong beside a request, without its words: they may hold a header."""
+        error = kwargs.get("exc_info")
+        if not isinstance(error, web.RequestPayloadError):  # the answer has said that
+            log.error("a connection failed", error=type(error).__name__)
 
     def handle_error(
         self,
@@ -86,20 +230,30 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
+        if isinstance(exc, ContentEncodingError):
+            status = 415
         log.warning("request refused by the parser", status=status, error=type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun")
-        text = "malformed HTTP request" if status < 500 else "internal error"
-        kind = "invalid_request_error" if status < 500 else "server_error"
-        response = web.Response(
-            status=status,
-            body=jsonio.dumps(
-                {"error": {"message": text, "type": kind, "param": None, "code": None}}
-            ),
-            content_type="application/json",
-        )
+        kind, text = _REFUSALS.get(status, _FAILED)
+        error = {"message": text, "type": kind, "param": None, "code": None}
+        response = answers.json_bytes(jsonio.dumps({"error": error}), status)
         response.force_close()
         return response
+
+
+_REFUSALS = {
+    400: ("invalid_request_error", "malformed HTTP request"),
+    415: ("invalid_request_error", WRONG_ENCODING),
+}
+_FAILED = ("server_error", "internal error")
+
+
+def may_be_a_head(data: bytes) -> bool:
+    """Whether *data* may be the beginning of a head: text in lines that end in CRLF. Waiting for the
+    rest of anything else (TLS, say) would only keep its sender from knowing.
+    """
+    return (data[:1].isalpha() or data[:1] == b"\r") and data.count(b"\n") == data.count(b"\r\n")
 
 
 _USER_AGENT = re.compile(rb"\r\nuser-agent:[^\r\n]*", re.IGNORECASE)
@@ -114,21 +268,3 @@ def without_repeated_user_agent(data: bytes, end: int) -> bytes:
     for match in reversed(found[1:]):
         head = head[: match.start()] + head[match.end() :]
     return head + data[end:]
-
-
-def _request(
-    message: RawRequestMessage,
-    payload: StreamReader,
-    protocol: RequestHandler,
-    writer: AbstractStreamWriter,
-    task: "asyncio.Task[None]",
-) -> web.BaseRequest:
-    return web.BaseRequest(
-        message,
-        payload,
-        protocol,
-        writer,
-        task,
-        asyncio.get_running_loop(),
-        client_max_size=BODY_LIMIT,
-    )

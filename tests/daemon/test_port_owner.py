@@ -39,11 +39,19 @@ def proc(tmp_path):
     [(80, "nginx (process 12)"), (81, "a program of the user 33"), (82, "")],
 )
 def test_it_is_called_as_well_as_it_can_be(proc, port, found):
-    assert owner(port, proc) == found
+    assert owner("127.0.0.1", port, proc) == found
+
+
+def test_of_two_at_the_same_port_the_one_with_the_address_is_called(proc):
+    row = LINE.format(port=80, state="0A", uid=33, inode=7)
+    (proc / "net" / "tcp6").write_text(f"head\n{row}")
+
+    assert owner("127.0.0.1", 80, proc) == "nginx (process 12)"
+    assert owner("::1", 80, proc) == "a program of the user 33"
 
 
 def test_where_there_are_no_tables_nobody_is_called(tmp_path):
-    assert owner(80, tmp_path) == ""
+    assert owner("127.0.0.1", 80, tmp_path) == ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
@@ -58,4 +66,4 @@ def test_this_very_process_is_found(family, host):
             pytest.skip(f"no {host} here")
         listening.listen()
 
-        assert owner(listening.getsockname()[1]).endswith(f" (process {os.getpid()})")
+        assert owner(*listening.getsockname()[:2]).endswith(f" (process {os.getpid()})")

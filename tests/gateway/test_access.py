@@ -77,13 +77,26 @@ def test_other_web_sites_are_refused(headers):
 
 @pytest.mark.parametrize(
     "value",
-    ["application/json", "Application/JSON; charset=utf-8", "multipart/form-data; boundary=x"],
+    ["application/json", "Application/JSON; charset=utf-8", "application/x+json"],
 )
 def test_bodies_with_a_type_that_pages_cannot_send(value):
     access.check_content_type(value)
 
 
-@pytest.mark.parametrize("value", [None, "", "text/plain", "application/x-www-form-urlencoded"])
+def test_forms_are_taken_where_files_are_uploaded():
+    access.check_content_type("multipart/form-data; boundary=x", forms=True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+    ],
+)
 def test_bodies_with_a_type_that_pages_can_send_are_refused(value):
     with pytest.raises(Refused) as refused:
         access.check_content_type(value)
