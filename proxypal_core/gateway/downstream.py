@@ -14,7 +14,7 @@ from aiohttp import web
 from proxypal_core.dialects import gemini, openai_legacy
 from proxypal_core.wire import sse
 
-WRITE_BUFFER = 32 * 1024
+WRITE_BUFFER = 16 * 1024
 """Bytes the socket layer may hold for a client that reads slowly; then we stop reading upstream."""
 
 
@@ -57,6 +57,7 @@ class Downstream:
         self._interval = interval
         self._reframe = reframe
         self._response: web.StreamResponse | None = None
+        self._chunked = False
         self._lock = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._last_write = self._loop.time()
@@ -76,27 +77,44 @@ class Downstream:
         """
         if self._reframe is not None:
             data = self._reframe.feed(data)
-        async with self._lock:
-            await self._write(data)
+        await self._write(data)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client has to be waited for before more is written."""
+        transport = self._request.transport
+        return (
+            self._response is None
+            or self._reframe is not None
+            or transport is None
+            or transport.get_write_buffer_size() > WRITE_BUFFER
+        )
+
+    def write_now(self, data: bytes) -> None:
+        """As ``write``, at once; for when it is not full."""
+        transport = self._request.transport
+        if data and transport is not None:
+            self._last_write = self._loop.time()
+            if self._sent is not None:
+                self._sent(data)
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     async def finish(self) -> web.StreamResponse:
         """End the answer cleanly: its terminal event has come."""
         self._timer.cancel()
-        async with self._lock:
-            if self._reframe is not None:
-                await self._write(self._reframe.close())
-            response = await self._started()
-            await response.write_eof()
-            return response
+        if self._reframe is not None:
+            await self._write(self._reframe.close())
+        response = await self._started()
+        await response.write_eof()
+        return response
 
     async def break_off(self, last: bytes) -> web.StreamResponse:
         """Send *last*, which tells the failure, and cut: a clean end would look like success."""
         self._timer.cancel()
         if self._reframe is not None:
             last = self._reframe.feed(last)
-        async with self._lock:
-            await self._write(last)
-            response = await self._started()
+        await self._write(last)
+        response = await self._started()
         await asyncio.sleep(BREAK_SECONDS)
         transport = self._request.transport
         if transport is not None:
@@ -111,23 +129,31 @@ class Downstream:
 
     async def _write(self, data: bytes) -> None:
         if data:
-            response = await self._started()
+            response = self._response
+            if response is None:
+                response = await self._started()
             self._last_write = self._loop.time()
             if self._sent is not None:
                 self._sent(data)
             await response.write(data)
+            await self._request.writer.drain()  # write() itself waits after every 64 KiB only
 
     async def _started(self) -> web.StreamResponse:
-        if self._response is None:
-            content_type = self._reframe.content_type if self._reframe else "text/event-stream"
-            response = web.StreamResponse(headers={**self._headers(), "content-type": content_type})
-            response.headers["cache-control"] = "no-cache"
-            transport = self._request.transport
-            if transport is not None:
-                transport.set_write_buffer_limits(high=WRITE_BUFFER)
-            self._response = response
-            await response.prepare(self._request)
-        return self._response
+        async with self._lock:  # a heartbeat may come in between
+            if self._response is None:
+                self._response = await self._begun()
+            return self._response
+
+    async def _begun(self) -> web.StreamResponse:
+        content_type = self._reframe.content_type if self._reframe else "text/event-stream"
+        response = web.StreamResponse(headers={**self._headers(), "content-type": content_type})
+        response.headers["cache-control"] = "no-cache"
+        transport = self._request.transport
+        if transport is not None:
+            transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        await response.prepare(self._request)
+        self._chunked = response.headers.get("transfer-encoding") == "chunked"
+        return response
 
     def _due(self) -> None:
         """The time to hold back is over, or the stream may have been silent for an interval."""
@@ -141,8 +167,7 @@ class Downstream:
 
     async def _write_heartbeat(self) -> None:
         try:
-            async with self._lock:
-                await self._write(self._heartbeat)
+            await self._write(self._heartbeat)
         except ConnectionError:
             self._timer.cancel()  # the handler is being cancelled for the same reason
 

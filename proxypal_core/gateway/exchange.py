@@ -5,8 +5,8 @@ failure that is the account's or the provider's; after that a failure is told in
 is then cut. Nothing ends cleanly without the provider's own terminal event.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -16,9 +16,11 @@ from proxypal_core.accounts import limits, rules
 from proxypal_core.accounts.account import masked
 from proxypal_core.accounts.attempts import Attempts
 from proxypal_core.accounts.lease import Lease, NoneReady
+from proxypal_core.dialects.base import Notice
 from proxypal_core.dialects.pipe import Passthrough, Pipe, Seen, Translation, translated
 from proxypal_core.gateway import headers as passing
 from proxypal_core.gateway import nobody
+from proxypal_core.gateway.deadline import Deadline
 from proxypal_core.gateway.downstream import Downstream
 from proxypal_core.gateway.prepare import COUNTS, Ask, Estimated, Preparation, Prepared, Services
 from proxypal_core.hub.failure import Failure, Kind, Refused
@@ -32,11 +34,13 @@ T = TypeVar("T")
 
 JSON_OPERATIONS = ("generate", *COUNTS)
 """Operations whose answers are looked into; every other is forwarded byte for byte."""
-ANSWER_LIMIT = 64 * 1024 * 1024
+ANSWER_LIMIT = 48 * 1024 * 1024
 """Bytes of a whole answer; images come inline."""
 _ERROR_LIMIT = 256 * 1024
+_SHORTEST = 6
+"""A shorter "credential" is a placeholder, and would blot out ordinary words."""
 _LINGER = 5.0
-"""Seconds to wait for the end of a stream whose terminal event has come."""
+"""Seconds to wait for the end of a stream that is complete."""
 
 
 class Exchange:
@@ -62,6 +66,7 @@ class Exchange:
         """The headers of the attempt's answer."""
         self._asked_at = 0.0
         """When the attempt began, in Unix seconds."""
+        self._deadline = Deadline()
         self._down: Downstream | None = None
         self._ended: Failure | None = None
         """What ended an answer in its middle."""
@@ -74,6 +79,12 @@ class Exchange:
         Raises:
             Refused: nothing was sent, and this is why.
         """
+        try:
+            return await self._run(request)
+        finally:
+            self._deadline.close()
+
+    async def _run(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._ask.stream:
             return await self._attempts(request)
         down = self._down = Downstream(
@@ -161,7 +172,7 @@ class Exchange:
             services.pool.served(lease)
         services.queue.given_back()
         record.outcome = outcome
-        took = services.clock() - self._asked_at
+        took = max(0.0, services.clock() - self._asked_at)  # or the clock was set back
         record.attempts.append(Attempt(lease.account.id, lease.model, outcome, took))
         return failure
 
@@ -198,7 +209,7 @@ class Exchange:
     ) -> web.StreamResponse | Failure:
         scheme = prepared.call.url.partition(":")[0]
         opening = self._services.transports[scheme].open(prepared.call)
-        reply = await _within(self._services.timeouts.first_byte, opening)
+        reply = await self._deadline.within(self._services.timeouts.first_byte, opening)
         self._answered_with = reply.headers
         try:
             now = self._services.clock()
@@ -222,7 +233,8 @@ class Exchange:
     async def _refusal(self, prepared: Prepared, reply: way_out.Reply) -> Failure:
         if reply.status < 400:
             return Failure(
-                Kind.BAD_REPLY, f"the provider redirects ({reply.status}); redirects are refused"
+                Kind.BAD_REPLY,
+                f"the provider redirects ({reply.status}), which is not followed. {_SEE_URL}",
             )
         body = await self._read_all(reply, _ERROR_LIMIT)
         return prepared.speaks.decode_failure(reply.status, body)
@@ -239,6 +251,7 @@ class Exchange:
         notice = prepared.speaks.notice_whole(doc)
         if notice.failure is not None:
             return notice.failure
+        _check_answer(notice)
         if notice.usage is not None:
             self._record.usage = notice.usage
         if prepared.encoded is not None:
@@ -246,7 +259,7 @@ class Exchange:
             body = self._ask.dialect.encode_response(response, self._preparation.reply())
         elif prepared.rename:
             for path in prepared.speaks.MODEL_PATHS:
-                body = jsonio.replace_string(body, path, self._ask.model)
+                body = jsonio.replace_string(body, path, self._ask.model, document=doc)
         body = self._seen(body, prepared)
         if self._ask.reshape is not None:
             body = self._ask.reshape(body)
@@ -280,6 +293,7 @@ class Exchange:
         notice = prepared.speaks.notice_whole(doc)
         if notice.failure is not None:
             return notice.failure
+        _check_answer(notice)
         response = self._translated(_read(prepared.speaks.decode_response, doc), prepared)
         self._preparation.request()
         encoder = self._ask.dialect.encoder(self._preparation.reply())
@@ -298,15 +312,18 @@ class Exchange:
         down = self._downstream()
         held: list[bytes] = []
         while True:
+            out = b""
             try:
-                data = await self._read(reply, seen)
+                out = await self._poured(prepared, reply, pipe)
+                data = out or await self._read(reply, seen)
             except way_out.Broken as broken:
-                if not seen.begun:
+                if not seen.begun and not seen.proven:
                     raise
-                if not seen.finished:
+                if not (seen.finished or seen.proven):
                     return await self._break_off(pipe.fail(broken.failure), broken.failure)
                 data = b""  # the terminal event had come
-            out = pipe.feed(data) if data else pipe.close()
+            if not out:
+                out = pipe.feed(data) if data else pipe.close()
             self._record.usage = seen.usage
             if not seen.begun and not seen.finished:
                 if seen.failure is not None:
@@ -325,11 +342,36 @@ class Exchange:
             if not data or seen.cut:
                 return await down.finish()
 
+    async def _poured(self, prepared: Prepared, reply: way_out.Reply, pipe: Pipe) -> bytes:
+        """Once content has begun, it goes to the client as it comes, without this task being woken for
+        each piece; what is returned is the first for which it has to be.
+        """
+        seen, down, idle = pipe.seen, self._downstream(), self._services.timeouts.idle
+        if reply.pour is None or not seen.begun or seen.finished or seen.proven or down.is_full:
+            return b""
+        waiting = b""
+
+        def take(data: bytes) -> bool:
+            nonlocal waiting
+            out = pipe.feed(data)
+            over = seen.finished or seen.proven or seen.cut
+            if over or seen.failure is not None or down.is_full:
+                waiting = out
+                return False
+            down.write_now(self._seen(out, prepared))
+            self._deadline.again(idle)
+            return True
+
+        await self._deadline.within(idle, reply.pour(take))
+        return waiting
+
     async def _read(self, reply: way_out.Reply, seen: Seen) -> bytes:
         timeouts = self._services.timeouts
-        if seen.finished:
-            return await _within(_LINGER, reply.read())
-        return await _within(timeouts.idle if seen.begun else timeouts.first_byte, reply.read())
+        if seen.finished or seen.proven:
+            return await self._deadline.within(_LINGER, reply.read())
+        return await self._deadline.within(
+            timeouts.idle if seen.begun else timeouts.first_byte, reply.read()
+        )
 
     def _pipe(self, prepared: Prepared) -> Pipe:
         ask, reply = self._ask, self._preparation.reply()
@@ -342,12 +384,10 @@ class Exchange:
     async def _forward(self, reply: way_out.Reply, request: web.BaseRequest) -> web.StreamResponse:
         """An answer in nobody's dialect (a file, speech, embeddings), byte for byte."""
         answer = web.StreamResponse(status=reply.status, headers=self._headers())
-        for name in ("content-type", "content-length", "content-disposition"):
-            if name in reply.headers:
-                answer.headers[name] = reply.headers[name]
+        answer.headers.update(passing.of_body(reply.headers))
         self._first_content()
         await answer.prepare(request)
-        while data := await _within(self._services.timeouts.idle, reply.read()):
+        while data := await self._deadline.within(self._services.timeouts.idle, reply.read()):
             if self._sent is not None:
                 self._sent(data)
             await answer.write(data)
@@ -357,7 +397,7 @@ class Exchange:
     async def _read_all(self, reply: way_out.Reply, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        while data := await _within(self._services.timeouts.first_byte, reply.read()):
+        while data := await self._deadline.within(self._services.timeouts.first_byte, reply.read()):
             size += len(data)
             if size > limit:
                 raise way_out.Broken(
@@ -385,7 +425,7 @@ class Exchange:
         return self._ask.answered(data, account=self._record.served_by, native=native)
 
     def _first_content(self) -> None:
-        self._record.first_content = self._services.clock() - self._record.at
+        self._record.first_content = max(0.0, self._services.clock() - self._record.at)
 
     def _headers(self) -> dict[str, str]:
         """The headers of a proxied answer."""
@@ -404,48 +444,56 @@ class Exchange:
 
 def _unsaid(failure: Failure, prepared: Prepared) -> Failure:
     """*failure* without our credential, which some providers repeat to say what is wrong with it."""
-    said = msgspec.json.encode(failure)
-    safe = _unsaid_in(said, prepared)
-    return failure if safe == said else msgspec.json.decode(safe, type=Failure)
+    told = jsonio.dumps([failure.message, failure.code, failure.param, failure.details])
+    safe = _unsaid_in(told, prepared)
+    if safe == told:
+        return failure
+    message, code, param, details = jsonio.loads(safe)
+    return msgspec.structs.replace(
+        failure, message=message, code=code, param=param, details=details
+    )
 
 
 def _unsaid_in(said: bytes, prepared: Prepared) -> bytes:
     secret = prepared.secret.reveal().encode()
-    return said.replace(secret, b"***") if secret else said
+    return said.replace(secret, b"***") if len(secret) >= _SHORTEST else said
 
 
 def proxied_headers(record: Record, *, attempts: int) -> dict[str, str]:
     """Who answered, in the headers of every answer that a provider was asked for."""
-    provider = record.served_by.partition(":")[0]
     return {
         "x-request-id": record.id,
-        "x-proxypal-account": passing.printable(masked(record.served_by)),
-        "x-proxypal-model": passing.printable(f"{provider}/{record.served_model}"),
+        **_served(record.served_by, record.served_model),
         "x-proxypal-attempts": str(attempts),
         "server": "proxypal",
     }
 
 
-async def _within(seconds: float, waiting: Awaitable[T]) -> T:
-    """What *waiting* gives, if it does in time."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await waiting
-    except asyncio.CancelledError as cancelled:
-        if not cancelled.args:  # whoever cancels with a reason wants the client to be told
-            raise
-        raise way_out.Broken(Kind.INTERNAL, str(cancelled.args[0])) from None
-    except TimeoutError:
-        raise way_out.Broken(
-            Kind.TIMEOUT, f"the provider sent nothing for {seconds:g} seconds"
-        ) from None
+@lru_cache(maxsize=1024)
+def _served(account: str, model: str) -> Mapping[str, str]:
+    provider = account.partition(":")[0]
+    return {
+        "x-proxypal-account": passing.printable(masked(account)),
+        "x-proxypal-model": passing.printable(f"{provider}/{model}"),
+    }
+
+
+_SEE_URL = "See whether the base_url of the provider is right"
 
 
 def _answer_object(body: bytes) -> jsonio.JsonObject:
     try:
         return jsonio.load_object(body)
     except jsonio.Malformed as error:
-        raise way_out.Broken(Kind.BAD_REPLY, f"the provider's answer is no JSON: {error}") from None
+        raise way_out.Broken(
+            Kind.BAD_REPLY, f"the provider's answer: {error.problem}. {_SEE_URL}"
+        ) from None
+
+
+def _check_answer(notice: Notice) -> None:
+    """Refuse a document that holds no answer: neither content nor a word of its end."""
+    if not (notice.begun or notice.finished):
+        raise way_out.Broken(Kind.BAD_REPLY, "the provider's answer holds no answer")
 
 
 def _read(decode: Callable[[jsonio.JsonObject], T], doc: jsonio.JsonObject) -> T:

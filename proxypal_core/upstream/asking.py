@@ -53,6 +53,7 @@ class Rests:
     """Providers that could not be asked, left alone for a while."""
 
     class _Rest(NamedTuple):
+        since: float
         until: float
         failures: int
         why: str
@@ -65,16 +66,16 @@ class Rests:
         """Raises:
         NotNow: *name* is left alone.
         """
-        rest = self._rests.get(name)
-        left = rest.until - self._clock() if rest is not None else 0.0
-        if rest is not None and 0 < left <= _BACKOFF[-1]:  # or the clock was set back
-            raise NotNow(rest.why, left)
+        rest, now = self._rests.get(name), self._clock()
+        if rest is not None and rest.since <= now < rest.until:  # or the clock was set back
+            raise NotNow(rest.why, rest.until - now)
 
     def failed(self, name: str, why: str) -> NotNow:
         before = self._rests.get(name)
         failures = before.failures if before else 0
         pause = _BACKOFF[min(failures, len(_BACKOFF) - 1)]
-        self._rests[name] = self._Rest(self._clock() + pause, failures + 1, why)
+        now = self._clock()
+        self._rests[name] = self._Rest(now, now + pause, failures + 1, why)
         return NotNow(why, pause)
 
     def over(self, name: str) -> None:

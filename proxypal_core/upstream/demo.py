@@ -120,6 +120,8 @@ class DemoTransport:
 class DemoReply:
     """An answer whose pieces come at the demo's pace; a piece of None is a broken connection."""
 
+    pour = None
+
     def __init__(
         self,
         status: int,

@@ -1,35 +1,53 @@
-"""Providers over HTTP, through one aiohttp session for the life of the process.
+"""Providers over HTTP/1.1: connections that aiohttp makes, on which ``connection`` speaks.
 
-aiohttp's defaults suit a browser-like client; a proxy needs others: no cookies (accounts would
-share them), no redirects (they would carry the key to another host), no limit of connections (the
-101st stream would wait), no total timeout, no environment proxies.
+aiohttp's connector looks names up, tries a host's addresses in turn, does TLS, and tunnels through
+proxies; its client session would cost two thirds of all that a request takes here (docs/performance.md).
+A proxy wants none of what that adds: no cookies (accounts would share them), no redirects (they would
+carry the key to another host), no limit of connections, no environment proxies.
 """
 
-import io
+import asyncio
+import re
+import socket
 import ssl
-from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import Self
+from base64 import b64encode
+from collections import deque
+from functools import lru_cache
+from typing import NamedTuple, Self, TypeAlias
 
 import aiohttp
 from aiohttp_socks import ProxyConnector
-from multidict import CIMultiDict
+from yarl import URL
 
-from proxypal_core.hub.failure import Kind
 from proxypal_core.upstream import proxies, trust
+from proxypal_core.upstream.connection import Answer, Connection, Lost, NotHTTP
 from proxypal_core.upstream.http_failures import (
     FAILURES,
     PROXY_WANTS_LOGIN,
-    Way,
     broken,
-    is_unanswered,
+    no_answer,
     refused,
 )
-from proxypal_core.upstream.transport import Broken, Call
+from proxypal_core.upstream.transport import Call
 
-_LARGE = 1024 * 1024
-READ_BUFFER = 64 * 1024
-"""Bytes held for a reader that is slower than the provider, per stream (aiohttp holds twice)."""
+IDLE = 60.0
+"""Seconds that a connection is kept for the next call."""
+Way: TypeAlias = tuple[str, str]
+"""An origin, and the proxy by which it is reached."""
+RECEIVE_BUFFER = 128 * 1024
+"""Bytes that the kernel is asked to hold of a stream (Linux takes twice as many). Left alone, it grows
+to 32 MiB for each reader that stalls.
+"""
+_INJECTED = re.compile(r"[\r\n\0]")
+
+
+class Place(NamedTuple):
+    """Where a URL leads: whom to connect to, and what to say there."""
+
+    url: URL
+    origin: str
+    host: str
+    target: str
 
 
 class HttpTransport:
@@ -40,73 +58,159 @@ class HttpTransport:
     def __init__(self, *, connect: float = 10.0, ca_file: str = "") -> None:
         self._connect = connect
         self._ca_file = ca_file
-        self._sessions: dict[str, aiohttp.ClientSession] | None = None
+        self._connectors: dict[str, aiohttp.TCPConnector] | None = None
         """By SOCKS proxy, which in aiohttp is a connector's; the empty one serves all other calls."""
+        self._open: set[Connection] = set()
+        self._idle: dict[Way, deque[Connection]] = {}
+        """Who was used last is used next."""
+        self._sweeping: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        self._sessions = {"": self._session(None)}
+        self._connectors = {"": _connector(None, trust.roots(self._ca_file))}
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        sessions, self._sessions = self._sessions or {}, None
-        for session in sessions.values():
-            await session.close()
-
-    def _session(self, socks: proxies.Socks | None) -> aiohttp.ClientSession:
-        tracing = aiohttp.TraceConfig()
-        tracing.on_connection_create_end.append(_mark_connected)
-        tracing.on_connection_reuseconn.append(_mark_reused)
-        return aiohttp.ClientSession(
-            connector=_connector(socks, trust.roots(self._ca_file)),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect),
-            read_bufsize=READ_BUFFER,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            trust_env=False,
-            trace_configs=[tracing],
-        )
+        connectors, self._connectors = self._connectors or {}, None
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._idle.clear()
+        still_open = list(self._open)
+        for connection in still_open:
+            connection.abort()
+        for connection in still_open:
+            await connection.lost
+        for connector in connectors.values():
+            await connector.close()
 
     async def open(self, call: Call, /) -> "HttpReply":
-        way = Way()
         try:
-            return await self._send(call, way)
-        except FAILURES as error:
-            # A kept-alive connection that the provider had already closed: nothing was answered,
-            # and servers close idle connections only. aiohttp repeats no POST by itself.
-            if not (way.reused and is_unanswered(error)):
-                raise broken(error, call, way) from None
-        way = Way()
+            place = _place(call.url)
+            head = _head(call, place)
+        except ValueError as error:
+            raise broken(error, call) from None
+        way = (place.origin, call.proxy)
+        kept = self._kept(way)
+        if kept is not None:
+            try:
+                return await self._ask(kept, way, call, head)
+            except Lost as lost:
+                # A kept connection that the provider had already closed: nothing was answered, and
+                # servers close idle connections only.
+                if lost.answered:
+                    raise no_answer(lost) from None
+            except NotHTTP as error:
+                raise no_answer(error) from None
         try:
-            return await self._send(call, way)
+            made = await self._connected(place.url, call.proxy)
         except FAILURES as error:
-            raise broken(error, call, way) from None
+            raise broken(error, call) from None
+        try:
+            return await self._ask(made, way, call, head)
+        except (Lost, NotHTTP) as error:
+            raise no_answer(error) from None
 
-    async def _send(self, call: Call, way: Way) -> "HttpReply":
-        if self._sessions is None:
+    async def _ask(self, connection: Connection, way: Way, call: Call, head: bytes) -> "HttpReply":
+        try:
+            answer = await connection.ask(head, call.body)
+        except BaseException:
+            connection.abort()
+            raise
+        if answer.status == PROXY_WANTS_LOGIN and _is_forwarded(call):
+            connection.abort()
+            raise refused(call, answer.status)
+        return HttpReply(self, connection, way, answer)
+
+    # ── connections ──────────────────────────────────────────────────────────────────────────
+
+    def _kept(self, way: Way) -> Connection | None:
+        idle = self._idle.get(way)
+        while idle:
+            connection = idle.pop()
+            if connection.idle:
+                return connection
+        return None
+
+    def keep(self, connection: Connection, way: Way) -> None:
+        """Have *connection* ready for the next call that goes its way, for a while."""
+        if self._connectors is None:
+            connection.abort()
+            return
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        self._idle.setdefault(way, deque()).append(connection)
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(IDLE, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what was not used for long enough."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - IDLE
+        for way, idle in list(self._idle.items()):
+            while idle and (idle[0].idle_since <= oldest or not idle[0].idle):
+                idle.popleft().abort()
+            if not idle:
+                del self._idle[way]
+        self._sweeping = loop.call_later(IDLE / 4, self._sweep) if self._idle else None
+
+    async def _connected(self, url: URL, proxy: str) -> Connection:
+        """A connection of our own, made by aiohttp, whose connector forgets it."""
+        if self._connectors is None:
             raise RuntimeError("the transport is not open")
-        socks = proxies.socks(call.proxy)
-        name = call.proxy if socks else ""
-        if name not in self._sessions:
-            self._sessions[name] = self._session(socks)
-        response = await self._sessions[name].request(
-            call.method,
-            call.url,
-            data=_payload(call.body),
-            headers={"Accept-Encoding": "identity", **call.headers},
-            proxy=None if socks else call.proxy or None,
-            allow_redirects=False,
-            trace_request_ctx=way,
+        socks = proxies.socks(proxy)
+        name = proxy if socks else ""
+        if name not in self._connectors:
+            self._connectors[name] = _connector(socks, trust.roots(self._ca_file))
+        request = aiohttp.ClientRequest(
+            "GET",
+            url,
+            loop=asyncio.get_running_loop(),
+            proxy=URL(proxy) if proxy and not socks else None,
         )
-        forwarded = call.proxy and not socks and not call.url.startswith("https:")
-        if forwarded and response.status == PROXY_WANTS_LOGIN:
-            response.close()
-            raise refused(call, response.status)
-        return HttpReply(response)
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._connect)
+        made = await self._connectors[name].connect(request, [], timeout)
+        handler = made.protocol
+        transport = made.transport
+        if handler is None or transport is None or transport.is_closing():
+            made.close()
+            raise aiohttp.ClientOSError
+        connection = Connection(transport, handler)
+        transport.set_protocol(connection)
+        handler.transport = None  # what it does not have, it does not close
+        made.close()
+        self._open.add(connection)
+        connection.lost.add_done_callback(lambda _: self._open.discard(connection))
+        return connection
+
+
+class HttpReply:
+    """*answer*, whose *connection* is kept by *transport* when all of it was read."""
+
+    def __init__(
+        self, transport: HttpTransport, connection: Connection, way: Way, answer: Answer
+    ) -> None:
+        self.status = answer.status
+        self.headers = answer.headers
+        self.read = answer.read
+        self.pour = answer.pour
+        self._transport = transport
+        self._connection: Connection | None = connection
+        self._way = way
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if connection.usable:
+            self._transport.keep(connection, self._way)
+        else:
+            connection.abort()
 
 
 def _connector(socks: proxies.Socks | None, roots: ssl.SSLContext) -> aiohttp.TCPConnector:
     if socks is None:
-        return aiohttp.TCPConnector(limit=0, limit_per_host=0, ssl=roots)
+        return aiohttp.TCPConnector(
+            limit=0, limit_per_host=0, ssl=roots, socket_factory=_bounded_socket
+        )
     return ProxyConnector(
         host=socks.host,
         port=socks.port,
@@ -119,44 +223,58 @@ def _connector(socks: proxies.Socks | None, roots: ssl.SSLContext) -> aiohttp.TC
     )
 
 
-class HttpReply:
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers: Mapping[str, str] = CIMultiDict(
-            (name.lower(), value) for name, value in response.headers.items()
-        )
-
-    async def read(self) -> bytes:
-        try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            # ValueError: aiohttp raises it for a body that is not in its declared encoding.
-            raise Broken(
-                Kind.TRUNCATED, f"the provider's answer broke off ({type(error).__name__})"
-            ) from None
-
-    def close(self) -> None:
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+def _bounded_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket for *address*, before it is connected: later its window would be agreed already."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    return made
 
 
-def _payload(body: bytes) -> bytes | io.BytesIO | None:
-    """*body* as aiohttp should send it: a large one in pieces, so that others get their turn."""
-    if len(body) > _LARGE:
-        return io.BytesIO(body)
-    return body or None
+@lru_cache(maxsize=1024)
+def _place(url: str) -> Place:
+    """Where *url* leads.
+
+    Raises:
+        ValueError: nowhere.
+    """
+    parsed = URL(url)
+    if not parsed.host or parsed.scheme not in ("http", "https"):
+        raise aiohttp.InvalidURL(url)
+    host = parsed.host_port_subcomponent or ""
+    return Place(parsed, f"{parsed.scheme}://{host}", host, parsed.raw_path_qs)
 
 
-async def _mark_reused(
-    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: object
-) -> None:
-    context.trace_request_ctx.reused = True
+def _head(call: Call, place: Place) -> bytes:
+    """A request's head.
+
+    Raises:
+        ValueError: a header cannot be sent.
+    """
+    headers = {"host": place.host, "accept-encoding": "identity", **call.headers}
+    target = place.target
+    if _is_forwarded(call):
+        proxy = URL(call.proxy)
+        target = str(place.url)
+        if proxy.user is not None:
+            login = b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+            headers["proxy-authorization"] = f"Basic {login}"
+    if call.body or call.method not in _BODILESS:
+        headers["content-length"] = str(len(call.body))
+    lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
+    ends = len(headers) - 1
+    if (lines.count("\n"), lines.count("\r"), "\0" in lines) != (
+        ends,
+        ends,
+        False,
+    ) or _INJECTED.search(target + call.method):
+        raise ValueError
+    return f"{call.method} {target} HTTP/1.1\r\n{lines}\r\n\r\n".encode()
 
 
-async def _mark_connected(
-    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: object
-) -> None:
-    context.trace_request_ctx.connected = True
+_BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")
+
+
+def _is_forwarded(call: Call) -> bool:
+    """Whether an HTTP proxy is asked for the answer itself, not for a tunnel to the provider."""
+    return call.proxy.startswith("http") and call.url.startswith("http:")

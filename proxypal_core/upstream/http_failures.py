@@ -4,10 +4,10 @@ A connection that never came about is ``UNREACHABLE``, and so is all that a prox
 making one: it says nothing of the account's login, and the call may be placed elsewhere.
 """
 
+import os
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,6 +16,7 @@ from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
 from proxypal_core.hub.failure import Kind
 from proxypal_core.upstream import proxies
+from proxypal_core.upstream.connection import Lost, NotHTTP
 from proxypal_core.upstream.transport import Broken, Call
 
 # aiohttp says ValueError to a header or a URL that it cannot send; EOFError is of a SOCKS proxy that
@@ -32,26 +33,16 @@ FAILURES = (
 PROXY_WANTS_LOGIN = 407
 
 
-@dataclass
-class Way:
-    """How far a call has come: on a connection that was ``reused``, or on one made for it, to the
-    provider or to the HTTP proxy that forwards it.
-    """
-
-    reused: bool = False
-    connected: bool = False
+def no_answer(error: Lost | NotHTTP) -> Broken:
+    """The call was sent, and may have been billed."""
+    if isinstance(error, Lost) and not error.answered:
+        return Broken(Kind.SERVER, "the provider closed the connection unanswered")
+    return Broken(Kind.SERVER, f"the provider did not answer in HTTP ({type(error).__name__})")
 
 
-def is_unanswered(error: Exception) -> bool:
-    """Whether the connection ended before anything of an answer had come."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return isinstance(error.message, str)  # else it is what had come of the answer's head
-    return isinstance(error, (aiohttp.ClientOSError, aiohttp.ClientConnectionResetError))
-
-
-def broken(error: Exception, call: Call, way: Way) -> Broken:
-    """*error* without its text: aiohttp's errors print the request's headers."""
-    if call.proxy and not (way.connected or way.reused):
+def broken(error: Exception, call: Call) -> Broken:
+    """The call was not sent for *error*, which is left out: aiohttp's errors print headers."""
+    if call.proxy:
         found = _before_the_proxy_let_through(error, call)
         if found is not None:
             return found
@@ -63,9 +54,12 @@ def broken(error: Exception, call: Call, way: Way) -> Broken:
         case aiohttp.ClientConnectorDNSError():
             return Broken(Kind.UNREACHABLE, f"the host {error.host!r} has no address")
         case aiohttp.ClientConnectorError():
-            reason = error.os_error.strerror or "no connection"
+            code = error.os_error.errno
+            reason = (
+                os.strerror(code) if code else "no answer"
+            )  # asyncio's text has the address again
             return Broken(Kind.UNREACHABLE, f"no connection to {error.host}:{error.port}: {reason}")
-        case aiohttp.ConnectionTimeoutError():
+        case TimeoutError():
             return Broken(Kind.UNREACHABLE, "connecting to the provider took too long")
         case aiohttp.InvalidURL():
             return Broken(Kind.UNREACHABLE, "the provider's base_url is not a URL")
@@ -73,12 +67,8 @@ def broken(error: Exception, call: Call, way: Way) -> Broken:
             return Broken(
                 Kind.UNREACHABLE, "the account's headers, address or proxy cannot be used"
             )
-        case _ if is_unanswered(error):
-            return Broken(Kind.SERVER, "the provider closed the connection unanswered")
         case _:
-            return Broken(
-                Kind.SERVER, f"the provider did not answer in HTTP ({type(error).__name__})"
-            )
+            return Broken(Kind.UNREACHABLE, f"no connection to {_host(call.url)}")
 
 
 def _before_the_proxy_let_through(error: Exception, call: Call) -> Broken | None:
@@ -101,7 +91,7 @@ def _before_the_proxy_let_through(error: Exception, call: Call) -> Broken | None
         case ProxyError(error_code=code):
             reason = _SOCKS_REPLIES.get(code or 0, "it refuses, or is not SOCKS5")
             return _of_the_way(f"the proxy {proxy} does not connect: {reason}")
-        case aiohttp.ConnectionTimeoutError() | ProxyTimeoutError():
+        case TimeoutError() | ProxyTimeoutError():
             return _of_the_way(f"connecting by the proxy {proxy} took too long")
         case ValueError():
             return None

@@ -169,4 +169,4 @@ async def by_device(
             if broken.failure.kind is Kind.BAD_REPLY:
                 raise
             interval *= 2  # RFC 8628, section 3.5: an unanswered poll is repeated more slowly
-    raise LoginRefused("expired_token", "the code expired before it was entered; begin again")
+    raise LoginRefused("expired_token", "the code expired before it was entered")

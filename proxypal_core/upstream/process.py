@@ -158,6 +158,8 @@ class ProcessTransport:
 class ProcessReply:
     """The answer of one run, or of a second one where the first found its session gone."""
 
+    pour = None
+
     status = 200
 
     def __init__(

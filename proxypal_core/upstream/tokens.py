@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import structlog
 
-from proxypal_core.accounts import oauth, service_account
+from proxypal_core.accounts import oauth
 from proxypal_core.accounts.account import Account, Secret, masked
 from proxypal_core.accounts.oauth import NEEDS_LOGIN, Grant, LoginRefused
 from proxypal_core.accounts.profiles import secret
@@ -235,6 +235,8 @@ class _Signer:
         return grant.access if lasts and grant.access != stale else ""
 
     async def _signed_for(self, name: str, profile: JsonObject) -> Grant:
+        from proxypal_core.accounts import service_account  # noqa: PLC0415 — 7 MB of cryptography
+
         self._rests.check(name)
         try:
             form = await asyncio.to_thread(service_account.form, profile, self._clock())

@@ -1,6 +1,6 @@
 """What a way out is: a call goes in, a reply is read piece by piece, and closed."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -39,6 +39,13 @@ class Reply(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def pour(self) -> "Callable[[Callable[[bytes], bool]], Awaitable[None]] | None":
+        """Gives what comes to a function as soon as it comes, for as long as that returns true; None
+        where that cannot be done.
+        """
+        ...
 
     async def read(self) -> bytes:
         """The next bytes, as many as have come; empty at the end.
