@@ -24,12 +24,13 @@ class Notice(Record, frozen=True):
     """What one piece of an answer tells somebody who only looks on.
 
     ``begun``: it holds content, so the answer can no longer be moved to another account.
-    ``finished``: it is the evidence that the answer is complete. ``usage`` is cumulative; each
-    field that is not zero replaces the earlier one.
+    ``finished``: it is the evidence that the answer is complete. ``last``: nothing that follows
+    belongs to it. ``usage`` is cumulative; each field that is not zero replaces the earlier one.
     """
 
     begun: bool = False
     finished: bool = False
+    last: bool = False
     usage: Usage | None = None
     failure: Failure | None = None
 
@@ -76,6 +77,16 @@ def nothing_asked(raw: bytes, /) -> bytes:
 class Decoder(Protocol):
     """Reads an upstream's stream. Keeps the grammar of ``hub.events`` whatever arrives."""
 
+    @property
+    def repeats(self) -> bool:
+        """Whether an event that is as the one before but for its text is read as that was."""
+        ...
+
+    @property
+    def proven(self) -> bool:
+        """Whether the answer is known to be complete, though more of it may be on its way."""
+        ...
+
     def read(self, frame: Frame, /) -> Iterable[Event]:
         """The events that *frame* tells; nothing after the terminal one."""
         ...
@@ -94,6 +105,12 @@ class Encoder(Protocol):
         """The bytes that tell *event*; empty when it needs none (yet)."""
         ...
 
+    def say(self, escaped: bytes, /) -> bytes:
+        """As ``write`` of more of the open text, which is *escaped* as JSON has it between its quotes,
+        in a fraction of the time; empty where it has to be written.
+        """
+        ...
+
 
 class Dialect(Protocol):
     """The names a dialect module has."""
@@ -106,6 +123,13 @@ class Dialect(Protocol):
     @property
     def HEARTBEAT(self) -> bytes:  # noqa: N802
         """What keeps an idle stream alive without meaning anything to its clients."""
+        ...
+
+    @property
+    def LAST(self) -> bytes:  # noqa: N802
+        """The event that ends a stream whose completeness an earlier one has proven; empty where the
+        proof is the last one itself.
+        """
         ...
 
     @property

@@ -218,13 +218,15 @@ def _wait_fields(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 # ── writing ──────────────────────────────────────────────────────────────────────────────────
 
 OF_CREDENTIALS = frozenset({Kind.AUTH, Kind.FORBIDDEN})
+_REFUSED = "the provider refused this account: {} (`proxypal models status` says what to do)"
+_TOLD = dict.fromkeys(OF_CREDENTIALS, _REFUSED) | {
+    Kind.UNREACHABLE: "{} (`proxypal doctor --network` looks into it)"
+}
 
 
 def client_text(failure: Failure) -> str:
-    """What a client is told: when the provider refused *our* credential, that it was ours."""
-    if failure.kind in OF_CREDENTIALS:
-        return f"the provider refused this account: {failure.message}"
-    return failure.message
+    """What a client is told: whose the failure was, and who knows more."""
+    return _TOLD.get(failure.kind, "{}").format(failure.message)
 
 
 # OpenAI: "maximum context length is 20 tokens. However, your messages resulted in 21 tokens" (or

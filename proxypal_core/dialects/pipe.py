@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from proxypal_core.dialects import failures
+from proxypal_core.dialects.alike import Alike, around
 from proxypal_core.dialects.base import Dialect, Encoded, Notice, Reply
 from proxypal_core.dialects.carry import Outgoing
 from proxypal_core.dialects.stopping import Stopping
@@ -20,20 +21,25 @@ from proxypal_core.hub.events import (
     Finish,
     PartBlob,
     PartDelta,
+    PartEnd,
     PartStart,
     UsageReport,
 )
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.hub.fold import fold, unfold
-from proxypal_core.hub.messages import Response, ToolCall, Usage
+from proxypal_core.hub.messages import Part, Response, Text, ToolCall, Usage
 from proxypal_core.wire import jsonio, sse
 
 
 class Seen(msgspec.Struct):
-    """What an answer has shown so far. ``cut``: it is ended by us, whatever the upstream still says."""
+    """What an answer has shown so far. ``last``: its last event has come. ``proven``: it is complete,
+    and its end alone has not been told. ``cut``: it is ended by us, whatever the upstream still says.
+    """
 
     begun: bool = False
     finished: bool = False
+    last: bool = False
+    proven: bool = False
     cut: bool = False
     usage: Usage = Usage()
     failure: Failure | None = None
@@ -41,6 +47,7 @@ class Seen(msgspec.Struct):
     def add(self, notice: Notice) -> None:
         self.begun = self.begun or notice.begun
         self.finished = self.finished or notice.finished
+        self.last = self.last or notice.last
         if notice.usage is not None:
             self.usage = merged(self.usage, notice.usage)
         if notice.failure is not None and self.failure is None:
@@ -80,6 +87,9 @@ class Pipe(Protocol):
         ...
 
 
+_BEGUN = Notice(begun=True)
+
+
 class Passthrough:
     """Both sides speak *dialect*. Law: what goes in comes out, however it is cut.
 
@@ -100,13 +110,15 @@ class Passthrough:
         self._revise = revise
         self._rename: Callable[[bytes], bytes] | None = self._renamed if rename else None
         self._splitter = sse.Splitter()
+        self._alike = Alike()
+        self._before = self._after = b""
 
     def feed(self, data: bytes, /) -> bytes:
         try:
             raws = self._splitter.feed(data)
         except sse.EventTooLong as error:
             return self._broken(Failure(Kind.TRUNCATED, str(error)))
-        return b"".join([self._pass(raw) for raw in raws])
+        return b"".join([self._quickly(raw) or self._pass(raw) for raw in raws])
 
     def close(self) -> bytes:
         out = b""
@@ -117,15 +129,34 @@ class Passthrough:
             out = self._pass(rest) + b"\n\n"
         if not self.seen.finished and self.seen.failure is None:
             return out + self._broken(failures.TRUNCATED)
+        if self.seen.failure is None and not self.seen.last:
+            out += self._dialect.LAST  # some servers leave it out, too
         return out
 
     def fail(self, failure: Failure, /) -> bytes:
         return self._dialect.encoder(self._reply).write(failure)
 
+    def _quickly(self, raw: bytes) -> bytes:
+        """What to send for *raw* if it is as the last event was; empty where it is not."""
+        text = self._alike.text_in(raw)
+        return self._before + text + self._after if text else b""
+
+    def _learn(self, raw: bytes, out: bytes, notice: Notice | None) -> None:
+        """*raw*, of which *notice* tells, is passed on as *out*."""
+        if notice == _BEGUN and out:
+            self._before, self._after = around(out)
+            if self._before:
+                self._alike.learn(raw)
+
     def _pass(self, raw: bytes) -> bytes:
-        if self.seen.failure is not None:
+        self._alike.forget()
+        if self.seen.failure is not None or self.seen.last:
             return b""
+        came, notice = raw, None
+        raw = raw.removeprefix(sse.BOM)
         frame = sse.parse(raw)
+        if frame is None and b"event:" in raw:
+            return b""  # no event without data; OpenAI's SDK takes it for broken JSON
         if frame is not None:
             try:
                 _check(frame.data)
@@ -136,9 +167,14 @@ class Passthrough:
                 return self._broken(failures.broken_event(error))
             if notice is not None:
                 self.seen.add(notice)
+                if notice.failure is not None:
+                    # In our own words: not every form that is an error here is one to the SDKs.
+                    return self.fail(notice.failure) if self.seen.begun else b""
             if self._revise is not None:
                 raw = self._revise(raw)
-        return self._dialect.canonical(raw)
+        out = self._dialect.canonical(raw)
+        self._learn(came, out, notice)
+        return out
 
     def _renamed(self, raw: bytes) -> bytes:
         for path in self._dialect.MODEL_PATHS:
@@ -174,13 +210,17 @@ class Translation:
         self._decoder = source.decoder()
         self._encoder = target.encoder(reply)
         self._splitter = sse.Splitter()
+        self._alike = Alike()
+        self._repeats = self._decoder.repeats and self._way.is_open
+        self._part: Part | None = None
+        """The part that is being told."""
 
     def feed(self, data: bytes, /) -> bytes:
         try:
             raws = self._splitter.feed(data)
         except sse.EventTooLong as error:
             return self._tell([Failure(Kind.BAD_REPLY, str(error))])
-        return b"".join([self._read(raw) for raw in raws])
+        return b"".join([self._quickly(raw) or self._read(raw) for raw in raws])
 
     def close(self) -> bytes:
         return self._read(self._splitter.close()) + self._tell(self._decoder.end())
@@ -189,9 +229,25 @@ class Translation:
         self.seen.failure = failure
         return self._encoder.write(failure)
 
+    def _quickly(self, raw: bytes) -> bytes:
+        """What to send for *raw* if it is as the last event was; empty where it is not."""
+        text = self._alike.text_in(raw)
+        return self._encoder.say(text) if text else b""
+
     def _read(self, raw: bytes) -> bytes:
+        self._alike.forget()
         frame = sse.parse(raw)
-        return b"" if frame is None else self._tell(self._decoder.read(frame))
+        if frame is None:
+            return b""
+        events = list(self._decoder.read(frame))
+        out = self._tell(events)
+        self.seen.proven = self._decoder.proven
+        match events:
+            case [PartDelta()] if self._repeats and isinstance(self._part, Text):
+                self._alike.learn(raw)
+            case _:
+                pass
+        return out
 
     def _tell(self, events: Iterable[Event]) -> bytes:
         out = b"".join(
@@ -204,8 +260,13 @@ class Translation:
         if self.seen.finished or self.seen.failure is not None:
             return b""
         match event:
-            case PartStart() | PartDelta() | PartBlob():
+            case PartStart(part=part):
                 self.seen.begun = True
+                self._part = part
+            case PartDelta() | PartBlob():
+                self.seen.begun = True
+            case PartEnd():
+                self._part = None
             case UsageReport(usage=usage):
                 self.seen.usage = merged(self.seen.usage, usage)
             case Finish():
@@ -225,6 +286,8 @@ class _Way:
     def __init__(self, encoded: Encoded, carrying: Outgoing) -> None:
         self._names = encoded.names
         self._stopping = Stopping(encoded.stops)
+        self.is_open = not (encoded.answer_tool or encoded.wrapped or encoded.stops)
+        """Whether texts go by as they are."""
         steps: list[tuple[bool, Callable[[Event], Iterable[Event]]]] = [
             (bool(encoded.answer_tool), AsText(encoded.answer_tool).pass_on),
             (encoded.wrapped, Unwrapping().pass_on),
@@ -263,10 +326,10 @@ def _check(data: bytes) -> None:
     """Refuse an event that would be a client's decoding error, without a word of what happened.
 
     Raises:
-        Malformed: it is neither JSON nor a marker.
+        Malformed: it is neither a JSON object nor a marker.
     """
     if data.strip() not in (b"", b"[DONE]"):
-        jsonio.loads(data)
+        jsonio.load_object(data)
 
 
 def _whole(data: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, TypeAlias
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -152,6 +153,7 @@ _TRAILING_V1 = re.compile(r"(?:/v1)+$")
 _VERSION_SEGMENT = re.compile(r"/v\d+(?:alpha|beta)?\d*(?:/|$)")
 
 
+@lru_cache(maxsize=1024)
 def endpoint_url(
     base_url: str,
     dialect: str,

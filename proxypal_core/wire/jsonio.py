@@ -10,7 +10,8 @@ JsonObject: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 
 _DEPTH_LIMIT = 200
-"""What orjson reads it may still not write: that stops at 254, our own wrapping included."""
+_WRITTEN_DEPTH = 254
+"""What orjson reads it may still not write: that stops here, our own wrapping included."""
 
 
 class Malformed(ValueError):
@@ -38,26 +39,42 @@ def loads(data: bytes | str) -> Any:
 
 
 def _may_be_deep(data: bytes | str) -> bool:
-    """Whether there are brackets enough; counting them costs next to nothing."""
-    if len(data) <= 2 * _DEPTH_LIMIT:
-        return False
+    """Whether there are brackets enough."""
     if isinstance(data, str):
         return data.count("{") + data.count("[") >= _DEPTH_LIMIT
-    return data.count(b"{") + data.count(b"[") >= _DEPTH_LIMIT
+    return _has_many(data, b"{") or _has_many(data, b"[")
+
+
+def _has_many(data: bytes, bracket: bytes) -> bool:
+    """Whether *data* has half as many as make it too deep; looked for one by one, since they are few
+    in what is mostly text, which ``find`` passes over at the speed of the memory.
+    """
+    at = -1
+    for _ in range(_DEPTH_LIMIT // 2):
+        at = data.find(bracket, at + 1)
+        if at < 0:
+            return False
+    return True
 
 
 def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(_DEPTH_LIMIT):
-        level = [
-            child
-            for parent in level
-            if isinstance(parent, (dict, list))
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-        ]
-        if not level:
-            return False
-    return True
+    for _ in range(_WRITTEN_DEPTH - _DEPTH_LIMIT):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return True
+    return False
+
+
+def unescaped(text: bytes) -> str:
+    """The string that JSON has as *text* between its quotes."""
+    return str(orjson.loads(b'"%b"' % text))
+
+
+def escaped(text: str) -> bytes:
+    """*text* as JSON has it between its quotes."""
+    return orjson.dumps(text)[1:-1]
 
 
 def load_object(data: bytes | str) -> JsonObject:
@@ -179,11 +196,14 @@ def _named(value: Any) -> str:
 
 # ── one string changed in place ──────────────────────────────────────────────────────────────
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\],]', re.DOTALL)
 
 
-def replace_string(body: bytes, path: tuple[str, ...], new: str) -> bytes:
+def replace_string(
+    body: bytes, path: tuple[str, ...], new: str, *, document: JsonObject | None = None
+) -> bytes:
     """*body*, valid JSON, with the string at *path* (keys from the root) replaced by *new*.
+    *document* is what it says, where that is known.
 
     Everything else stays byte for byte: number spellings, key order, white space. Returns *body*
     as it is when there is no string at *path*.
@@ -191,7 +211,7 @@ def replace_string(body: bytes, path: tuple[str, ...], new: str) -> bytes:
     Raises:
         Malformed: *body* is not valid JSON.
     """
-    spans = _string_spans(body, path)
+    spans = _string_spans(body, path, loads(body) if document is None else document)
     if not spans:
         return body
     literal = orjson.dumps(new)
@@ -204,23 +224,30 @@ def replace_string(body: bytes, path: tuple[str, ...], new: str) -> bytes:
     return b"".join(pieces)
 
 
-def _string_spans(body: bytes, path: tuple[str, ...]) -> list[tuple[int, int]]:
-    key = re.escape(orjson.dumps(path[-1]))
-    quick = list(re.finditer(key + rb'\s*:\s*("(?:[^"\\]|\\.)*")', body, re.DOTALL))
-    document = loads(body)
-    # One occurrence is the one at *path*, if the document has a string there and spells the key
-    # plainly; several (a key of that name deeper down) need the walk.
-    if len(quick) == 1 and _has_string(document, path):
-        return [quick[0].span(1)]
+_LONG = 16 * 1024
+_VALUE = re.compile(rb'\s*:\s*("(?:[^"\\]++|\\.)*+")', re.DOTALL)
+
+
+def _string_spans(body: bytes, path: tuple[str, ...], document: Any) -> list[tuple[int, int]]:
+    # The only place where the key stands plainly is the one at *path*, if it has the same value;
+    # several (a key of that name deeper down) need the walk. Nobody repeats the first key of a long
+    # document, and to look for it everywhere would take as long as to read it.
+    key = orjson.dumps(path[-1])
+    at = body.find(key)
+    first = len(path) == 1 and len(body) > _LONG and body[:at].strip() == b"{"
+    if at >= 0 and (first or body.find(key, at + 1) < 0):
+        found = _VALUE.match(body, at + len(key))
+        if found is not None and orjson.loads(found[1]) == _string_at(document, path):
+            return [found.span(1)]
     return _walk(body, path)
 
 
-def _has_string(value: Any, path: tuple[str, ...]) -> bool:
+def _string_at(value: Any, path: tuple[str, ...]) -> str | None:
     for key in path:
         if not isinstance(value, dict):
-            return False
+            return None
         value = value.get(key)
-    return isinstance(value, str)
+    return value if isinstance(value, str) else None
 
 
 def _walk(body: bytes, path: tuple[str, ...]) -> list[tuple[int, int]]:

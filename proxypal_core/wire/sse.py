@@ -8,12 +8,12 @@ written as it came; a raw event is parsed into a Frame only where somebody reads
 import re
 from typing import NamedTuple
 
-EVENT_LIMIT = 32 * 1024 * 1024
+EVENT_LIMIT = 16 * 1024 * 1024
 """Bytes one event may have. Inline images are real; an event without end is an attack."""
 
 _BLANK_LINE = re.compile(rb"\n(?:\n|\r\n?)|\r\r\n?")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 class EventTooLong(ValueError):
@@ -50,7 +50,7 @@ class Splitter:
         start = 0
         # A blank line may have begun in the last two bytes that were looked at.
         search_from = max(0, self._scanned - 2)
-        plain = b"\r" not in buffer
+        plain = buffer.find(b"\r", search_from) < 0
         while True:
             if plain:
                 at = buffer.find(b"\n\n", search_from)
@@ -89,7 +89,7 @@ def parse(raw: bytes) -> Frame | None:
 def _parse_lines(raw: bytes) -> Frame | None:
     name = b""
     data: list[bytes] = []
-    for line in _LINE_END.split(raw.removeprefix(_BOM)):
+    for line in _LINE_END.split(raw.removeprefix(BOM)):
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":

@@ -18,7 +18,7 @@ from openai.types.chat.completion_create_params import (
 from pydantic import TypeAdapter
 
 from proxypal_core.dialects import openai_chat as chat
-from proxypal_core.dialects.base import Reply
+from proxypal_core.dialects.base import Notice, Reply
 from proxypal_core.hub.events import (
     Finish,
     PartCitation,
@@ -1600,8 +1600,8 @@ def test_an_error_with_status_200_is_noticed():
     assert not notice.finished
 
 
-def test_the_end_mark_and_empty_data_say_nothing():
-    assert chat.notice(sse.Frame(b"[DONE]")) is None
+def test_nothing_follows_the_end_mark_and_empty_data_says_nothing():
+    assert chat.notice(sse.Frame(b"[DONE]")) == Notice(last=True)
     assert chat.notice(sse.Frame(b"")) is None
 
 

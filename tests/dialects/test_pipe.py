@@ -8,10 +8,17 @@ from proxypal_core.dialects import DIALECTS
 from proxypal_core.dialects.base import Encoded, Reply
 from proxypal_core.dialects.carry import Carrier
 from proxypal_core.dialects.pipe import Passthrough, Translation
-from proxypal_core.hub.events import PartDelta, PartStart, ResponseStart
+from proxypal_core.hub.events import (
+    Finish,
+    PartDelta,
+    PartEnd,
+    PartStart,
+    ResponseStart,
+    UsageReport,
+)
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.hub.fold import fold, unfold
-from proxypal_core.hub.messages import Request, Text, ToolCall
+from proxypal_core.hub.messages import FinishReason, Request, Text, ToolCall, Usage
 from proxypal_core.wire import jsonio
 from tests.dialects.test_laws import counted, meaning, read, stream_of, told, told_in
 from tests.dialects.test_laws import frames as frames_of
@@ -41,6 +48,74 @@ def run(pipe, chunks):
 
 def spoken(name, scenario, model="m-1"):
     return b"".join(SPELLINGS[name].frames(SCENARIOS[scenario], model))
+
+
+# ── what is quick is as what is slow ─────────────────────────────────────────────────────────
+
+texts = st.lists(
+    st.text(st.sampled_from('ab"\\\n\t\x07/é€😀\u2028”'), min_size=1, max_size=8),
+    min_size=2,
+    max_size=8,
+)
+
+
+@every
+@given(st.data())
+def test_a_text_is_told_as_if_each_event_had_been_read(name, data):
+    pieces = data.draw(texts)
+    target = data.draw(st.sampled_from(sorted(DIALECTS)))
+    events = [
+        ResponseStart("r", "m-1"),
+        PartStart(0, Text("")),
+        *(PartDelta(0, piece) for piece in pieces),
+        PartEnd(0),
+        UsageReport(Usage(1, 0, 0, 2, 0)),
+        Finish(FinishReason.STOP),
+    ]
+    raw = stream_of(DIALECTS[name], events, reply(name))
+    cut = data.draw(cuttings(raw))
+
+    quick, slow = (piped(name, target, cut, alike=alike) for alike in (True, False))
+
+    assert quick == slow
+
+
+def piped(name, target, chunks, *, alike):
+    if name == target:
+        pipe = passthrough(name, "other", rename=True)
+    else:
+        carrying = Carrier(b"k" * 32).outgoing(target, name)
+        encoded = Encoded(b"")
+        pipe = Translation(DIALECTS[name], DIALECTS[target], reply(target), encoded, carrying)
+    if not alike:
+        pipe._alike.text_in = lambda raw: b""
+    return run(pipe, chunks), pipe.seen
+
+
+def test_most_of_a_stream_is_not_read_at_all(monkeypatch):
+    read = []
+    loads = jsonio.loads
+    monkeypatch.setattr(jsonio, "loads", lambda data: read.append(data) or loads(data))
+    pieces = [f"word {at} " for at in range(100)]
+    events = [
+        ResponseStart("r", "m-1"),
+        PartStart(0, Text("")),
+        *(PartDelta(0, piece) for piece in pieces),
+        PartEnd(0),
+        Finish(FinishReason.STOP),
+    ]
+
+    for target in DIALECTS:
+        read.clear()
+        out, _ = piped(
+            "openai-chat",
+            target,
+            [stream_of(DIALECTS["openai-chat"], events, reply("openai-chat"))],
+            alike=True,
+        )
+
+        assert b"word 99 " in out
+        assert len(read) < 20, target
 
 
 # ── same dialect ─────────────────────────────────────────────────────────────────────────────

@@ -15,11 +15,13 @@ from proxypal_core.dialects.base import always_told as with_usage
 from proxypal_core.dialects.base import nothing_asked as without_usage
 
 HEARTBEAT = b'event: ping\ndata: {"type":"ping"}\n\n'
+LAST = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 MODEL_PATHS = (("model",), ("message", "model"))
 TAKES_URLS = ANY_URL
 
 __all__ = [
     "HEARTBEAT",
+    "LAST",
     "MODEL_PATHS",
     "NAME",
     "TAKES_URLS",

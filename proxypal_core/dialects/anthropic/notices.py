@@ -36,7 +36,7 @@ def notice(frame: Frame, /) -> Notice | None:
             finished = isinstance(delta, dict) and delta.get("stop_reason") is not None
             return _usage_notice(doc, finished=finished)
         case "message_stop":
-            return Notice(finished=True)
+            return Notice(finished=True, last=True)
         case "error":
             return Notice(failure=decode_failure(200, data))
         case _:

@@ -47,6 +47,8 @@ class MessagesDecoder:
     until it is their turn.
     """
 
+    repeats = True
+
     def __init__(self) -> None:
         self._id = ""
         self._started = False
@@ -57,6 +59,10 @@ class MessagesDecoder:
         self._open: dict[int, _Block] = {}
         self._told = 0
         self._calls = False
+
+    @property
+    def proven(self) -> bool:
+        return self._stop is not None and bool(self._stop.get("stop_reason"))
 
     def read(self, frame: Frame, /) -> Iterable[Event]:
         if self._ended or frame.data.strip() == b"[DONE]":

@@ -32,6 +32,7 @@ from proxypal_core.hub.messages import (
     Image,
     Opaque,
     Refusal,
+    Text,
     Thinking,
     ToolCall,
     Usage,
@@ -79,6 +80,14 @@ class MessagesEncoder:
                 return self._begin() + self._finish(event)
             case Failure():
                 return _event(error_document(event))
+
+    def say(self, escaped: bytes, /) -> bytes:
+        if self._open != "text" or not isinstance(self._part, Text):
+            return b""
+        return (
+            b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
+            b'"delta":{"type":"text_delta","text":"%b"}}\n\n' % (self._index, escaped)
+        )
 
     def _begin(self) -> bytes:
         return b"" if self._started else self._start("")

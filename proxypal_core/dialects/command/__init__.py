@@ -8,6 +8,7 @@ here is instructions, text and images.
 from proxypal_core.dialects.command.request import NAME, TAKES_URLS, encode_count, encode_request
 from proxypal_core.dialects.openai_chat import (
     HEARTBEAT,
+    LAST,
     MODEL_PATHS,
     canonical,
     count_reply,
@@ -30,6 +31,7 @@ from proxypal_core.dialects.openai_chat import (
 
 __all__ = [
     "HEARTBEAT",
+    "LAST",
     "MODEL_PATHS",
     "NAME",
     "TAKES_URLS",

@@ -15,6 +15,7 @@ from proxypal_core.dialects.gemini.stream_encode import encoder
 from proxypal_core.dialects.gemini.words import GOOGLES, NAME
 
 HEARTBEAT = b"\r\n"
+LAST = b""
 MODEL_PATHS = (("modelVersion",),)
 TAKES_URLS = GOOGLES
 
@@ -22,6 +23,7 @@ __all__ = [
     "ARRAY_END",
     "ARRAY_START",
     "HEARTBEAT",
+    "LAST",
     "MODEL_PATHS",
     "NAME",
     "TAKES_URLS",

@@ -37,6 +37,8 @@ from proxypal_core.wire.sse import Frame
 class GeminiDecoder:
     """Text is told as it comes; the finish waits for the end, because usage may come after it."""
 
+    repeats = False  # it counts the texts that are cited
+
     def __init__(self) -> None:
         self._started = False
         self._ended = False
@@ -51,6 +53,10 @@ class GeminiDecoder:
         self._usage: JsonObject = {}
         self._finish = ""
         self._blocked = ""
+
+    @property
+    def proven(self) -> bool:
+        return bool(self._finish or self._blocked)
 
     def read(self, frame: Frame, /) -> Iterable[Event]:
         if self._ended or not frame.data.strip() or frame.data.strip() == b"[DONE]":

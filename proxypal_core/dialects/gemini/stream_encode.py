@@ -30,6 +30,9 @@ from proxypal_core.hub.messages import (
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
 
+_HERE = "\0"
+"""Where a text will stand."""
+
 
 class GeminiEncoder:
     """One frame a piece; a call is written when it is whole."""
@@ -46,11 +49,13 @@ class GeminiEncoder:
         self._citations: list[Citation] = []  # of the open text
         self._cited: list[tuple[Citation, int, str]] = []
         self._usage: Usage | None = None
+        self._say_before = self._say_after = b""
 
     def write(self, event: Event, /) -> bytes:
         match event:
             case ResponseStart(id=response_id):
                 self._id = response_id
+                self._say_before = b""
                 return b""
             case PartStart(part=part):
                 return self._settle() + self._start(part)
@@ -62,6 +67,7 @@ class GeminiEncoder:
                 return self._end()
             case UsageReport(usage=usage):
                 self._usage = usage
+                self._say_before = b""
                 return b""
             case Finish(reason=reason):
                 before = b"" if reason is FinishReason.LENGTH else self._settle()
@@ -71,6 +77,16 @@ class GeminiEncoder:
             case PartCitation(citation=citation):
                 self._citations.append(citation)
                 return b""
+
+    def say(self, escaped: bytes, /) -> bytes:
+        if not isinstance(self._part, Text):
+            return b""
+        self._said.append(jsonio.unescaped(escaped))
+        if not self._say_before:
+            self._say_before, _, self._say_after = self._frame([{"text": _HERE}]).partition(
+                jsonio.escaped(_HERE)
+            )
+        return self._say_before + escaped + self._say_after
 
     def _start(self, part: Part) -> bytes:
         self._part = part

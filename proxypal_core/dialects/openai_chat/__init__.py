@@ -19,11 +19,13 @@ from proxypal_core.dialects.openai_chat.words import NAME
 from proxypal_core.dialects.openai_words import encode_model, encode_models, peek
 
 HEARTBEAT = b": keep-alive\n\n"
+LAST = b"data: [DONE]\n\n"
 MODEL_PATHS = (("model",),)
 TAKES_URLS = ANY_URL
 
 __all__ = [
     "HEARTBEAT",
+    "LAST",
     "MODEL_PATHS",
     "NAME",
     "TAKES_URLS",

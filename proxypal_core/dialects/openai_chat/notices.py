@@ -20,6 +20,7 @@ _FINISH = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
 _ERROR = re.compile(rb'"error"\s*:\s*["{]')
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _BEGUN = Notice(begun=True)
+_LAST = Notice(last=True)
 _PLAIN = (None, _BEGUN)
 
 
@@ -28,7 +29,9 @@ def notice(frame: Frame, /) -> Notice | None:
     begun = _CONTENT.search(data) is not None
     finish = _FINISH.search(data)
     if finish is None and not (_ERROR.search(data) or _USAGE.search(data)):
-        if data.lstrip().startswith((b"{", b"[DONE]")) or not data.strip():
+        if data.strip() == b"[DONE]":
+            return _LAST
+        if data.lstrip().startswith(b"{") or not data.strip():
             return _PLAIN[begun]
         return Notice(failure=Failure(Kind.BAD_REPLY, "the provider sent an event that is no JSON"))
     try:

@@ -87,6 +87,8 @@ class ChatDecoder:
     complete. Only servers that interleave calls ever make one wait.
     """
 
+    repeats = True
+
     def __init__(self) -> None:
         self._done = False
         self._started = False
@@ -99,6 +101,10 @@ class ChatDecoder:
         self._called = False
         self._word = ""
         self._usage: Usage | None = None
+
+    @property
+    def proven(self) -> bool:
+        return bool(self._word)
 
     def read(self, frame: Frame, /) -> Iterable[Event]:
         data = frame.data.strip()

@@ -47,7 +47,7 @@ class ChatEncoder:
         self._usage = Usage()
         self._legacy = answers_in_legacy_form(reply.request)
         self._freeform = tools.freeform_names(reply.request)
-        self._head = self._tail = b""
+        self._head = self._tail = self._say_before = self._say_after = b""
         self._part: Part | None = None
         self._written: dict[type, int] = {}  # characters, by kind of part
         self._previous: type | None = None
@@ -97,7 +97,9 @@ class ChatEncoder:
             "model": self._reply.request.model,
         }
         self._head = jsonio.dumps(head)[:-1]
+        self._say_before = b'data: %b,"choices":[{"index":0,"delta":{"content":"' % self._head
         self._tail = b',"usage":null}' if self._reply.request.include_usage else b"}"
+        self._say_after = b'"},"logprobs":null,"finish_reason":null}]%b\n\n' % self._tail
         return self._chunk({"role": "assistant", "content": ""})
 
     def _chunk(self, delta: JsonObject, finish: str | None = None) -> bytes:
@@ -133,6 +135,12 @@ class ChatEncoder:
                 return self._arguments_delta(part, text)
             case _:
                 return b""
+
+    def say(self, escaped: bytes, /) -> bytes:
+        if not isinstance(self._part, Text) or self._separator or self._done:
+            return b""
+        self._written[Text] = self._written.get(Text, 0) + len(jsonio.unescaped(escaped))
+        return self._say_before + escaped + self._say_after
 
     def _text(self, field: str, text: str) -> bytes:
         text = self._separator + text

@@ -6,7 +6,11 @@ from proxypal_core.dialects.base import nothing_asked as without_usage
 from proxypal_core.dialects.openai_responses.answer import decode_response, encode_response
 from proxypal_core.dialects.openai_responses.counting import count_reply, decode_count, encode_count
 from proxypal_core.dialects.openai_responses.errors import decode_failure, encode_failure
-from proxypal_core.dialects.openai_responses.notices import canonical, notice, notice_whole
+from proxypal_core.dialects.openai_responses.notices import (
+    canonical,
+    notice,
+    notice_whole,
+)
 from proxypal_core.dialects.openai_responses.request_decode import decode_request
 from proxypal_core.dialects.openai_responses.request_encode import encode_request
 from proxypal_core.dialects.openai_responses.stream_decode import decoder
@@ -15,11 +19,13 @@ from proxypal_core.dialects.openai_responses.words import NAME
 from proxypal_core.dialects.openai_words import encode_model, encode_models, peek
 
 HEARTBEAT = b": keep-alive\n\n"
+LAST = b""
 MODEL_PATHS = (("model",), ("response", "model"))
 TAKES_URLS = ANY_URL
 
 __all__ = [
     "HEARTBEAT",
+    "LAST",
     "MODEL_PATHS",
     "NAME",
     "TAKES_URLS",

@@ -62,6 +62,7 @@ def _notice_last(answer: JsonObject) -> Notice:
     return Notice(
         begun=failure is None and bool(answer.get("output")),
         finished=failure is None,
+        last=failure is None,
         usage=read_usage(answer.get("usage")),
         failure=failure,
     )

@@ -105,6 +105,9 @@ class _Line:
 
 
 class ResponsesDecoder:
+    repeats = False  # each of its events has another number
+    proven = False  # what proves it ends it
+
     def __init__(self) -> None:
         self._line = _Line()
         self._pieces: dict[_Key, _Piece] = {}

@@ -70,6 +70,7 @@ class _Item:
         self._name = name
         self._wrapped = wrapped
         self._texts: list[str] = []
+        self.json_name = jsonio.dumps(name)
         self._is_call = isinstance(part, ToolCall)
         if isinstance(part, ToolCall):
             freeform = part.freeform
@@ -97,6 +98,12 @@ class _Item:
         self._texts.append(text)
         if not self._wrapped:
             yield self._delta(text)
+
+    def hears(self, escaped: bytes) -> bool:
+        """Whether the item is a text, which goes on with *escaped*."""
+        if isinstance(self._part, Text):
+            self._texts.append(jsonio.unescaped(escaped))
+        return isinstance(self._part, Text)
 
     def cite(self, citation: Citation) -> None:
         """What is cited is told when the text is whole: some cite all of it."""
@@ -199,6 +206,16 @@ class ResponsesEncoder:
             case PartEnd():
                 pass
         return b""
+
+    def say(self, escaped: bytes, /) -> bytes:
+        if self._item is None or not self._item.hears(escaped):
+            return b""
+        self._sequence += 1
+        return (
+            b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta",'
+            b'"sequence_number":%d,"output_index":%d,"item_id":%b,"content_index":0,"delta":"%b",'
+            b'"logprobs":[]}\n\n'
+        ) % (self._sequence - 1, len(self._items), self._item.json_name, escaped)
 
     def _start(self, given: str) -> bytes:
         self._envelope = envelope(self._reply, answers.answer_id(ID_PREFIX, given, self._reply))
