@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from proxypal_core.providers.provider import Provider
+
 
 class Secret:
     """Text that must not be printed: ``repr`` and ``str`` show that it exists, never what it is."""
@@ -80,3 +82,11 @@ def masked(account_id: str) -> str:
     provider, _, name = account_id.partition(":")
     user, at, domain = name.partition("@")
     return f"{provider}:{user[:1]}***@{domain}" if at else account_id
+
+
+def model_for(account: Account, providers: Mapping[str, Provider]) -> str:
+    """The model to ask *account* for; empty when none is known that it serves."""
+    provider = providers.get(account.provider)
+    named = [name for name in account.models if "*" not in name]
+    known = (*named, *(provider.models if provider else ()))
+    return next((model for model in known if account.serves(model)), "")

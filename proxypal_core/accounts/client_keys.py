@@ -8,6 +8,7 @@ the next one is refused.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from proxypal_core.accounts.account import matches
 
 MINUTE = 60.0
+_DAY = 86400
 
 
 class ClientKey(msgspec.Struct, frozen=True):
@@ -61,6 +63,8 @@ class _Window:
         """What is left of *limit*, and when that grows; for a limit that is reached, when it no
         longer is.
         """
+        if self._taken and self._taken[-1][0] > now:  # the clock was set back
+            self._taken = deque((min(at, now), amount) for at, amount in self._taken)
         while self._taken and self._taken[0][0] <= now - MINUTE:
             self._total -= self._taken.popleft()[1]
         rest = self._total
@@ -151,14 +155,19 @@ class Ledger:
     def _this_month(self, name: str) -> _Use | None:
         use = self._uses.get(name)
         month = month_of(self._clock())
-        if use is not None and month > use.month:
+        if use is not None and month != use.month:  # earlier, when the clock was set back
             use.month, use.spent = month, 0.0
         return use
 
 
 def month_of(at: float) -> float:
     """When the calendar month of *at* began, in UTC."""
-    moment = datetime.fromtimestamp(at, UTC)
+    return _month_of_day(int(at // _DAY))
+
+
+@lru_cache(maxsize=8)
+def _month_of_day(day: int) -> float:
+    moment = datetime.fromtimestamp(day * _DAY, UTC)
     return datetime(moment.year, moment.month, 1, tzinfo=UTC).timestamp()
 
 

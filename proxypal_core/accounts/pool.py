@@ -5,6 +5,7 @@ accounts are asked is one sort key, ``Pool._place``: what its owner said, then w
 then whose turn it is.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -13,12 +14,13 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from proxypal_core.accounts import health as health_rules
-from proxypal_core.accounts.account import Account, CredentialKind
+from proxypal_core.accounts.account import Account
 from proxypal_core.accounts.affinity import Affinity, Session
 from proxypal_core.accounts.health import WELL, Health
 from proxypal_core.accounts.lease import Lease, NoneReady, Target, Waiting
 from proxypal_core.accounts.limits import Gauge
 from proxypal_core.accounts.standing import Bookkeeping, Prospect, Standing
+from proxypal_core.accounts.turns import KINDS, Turns
 from proxypal_core.accounts.verdict import VERDICTS, Ladders
 from proxypal_core.hub.failure import Failure, Kind
 
@@ -31,8 +33,8 @@ TURNS: Mapping[Strategy, Callable[[Standing], tuple[int, ...]]] = {
     # nginx's smooth weighted round robin: credit grows by the weight, and who is chosen pays all.
     "weighted": lambda one: (-one.credit - one.account.weight, one.used),
 }
-KINDS: Mapping[CredentialKind, int] = {"oauth": 0, "token": 1, "api_key": 2}
-"""What is paid for anyway is used before what is paid by use."""
+_IN_TURN: Mapping[Strategy, bool] = {"round_robin": True, "fill_first": False}
+"""Strategies for which nobody needs to be compared with anybody, and whether they go by use."""
 _SAID = 4
 """The first so many parts of a place are what was said; those who share them take turns."""
 RUNNING_LOW = 0.05
@@ -68,6 +70,8 @@ class Pool:
         self._clock = clock
         self._affinity = Affinity(affinity) if affinity else None
         self._changed = changed
+        self._looked = -math.inf
+        """When somebody was last looked for."""
         self._number = 0
         self._leases: set[int] = set()
         self._troubles: dict[str, deque[float]] = {}
@@ -101,7 +105,7 @@ class Pool:
         new credential starts with a clean slate; leases go on.
         """
         self._turn = TURNS[strategy]
-        self._weighted = strategy == "weighted"
+        self._strategy = strategy
         self._ladders = ladders or Ladders()
         before = self._standings
         self._standings = {}
@@ -115,6 +119,15 @@ class Pool:
             standing.rank = _rank(account, order or {})
             self._standings[account.id] = standing
             self._by_provider.setdefault(account.provider, []).append(standing)
+        self._line_up()
+
+    def _line_up(self) -> None:
+        by_use = _IN_TURN.get(self._strategy)
+        self._turns = {
+            provider: Turns(standings, by_use=by_use)
+            for provider, standings in self._by_provider.items()
+            if by_use is not None
+        }
 
     # ── leases ───────────────────────────────────────────────────────────────────────────────
 
@@ -133,6 +146,9 @@ class Pool:
             NoneReady: with what every account that would do is waiting for.
         """
         now = self._clock()
+        if now < self._looked:
+            self._set_back(now)
+        self._looked = now
         found = self._best(targets, now, tried, session, avoid=avoid)
         if found is None and avoid:
             found = self._best(targets, now, tried, session)
@@ -146,6 +162,8 @@ class Pool:
         self._leases.add(lease.number)
         standing.in_flight += 1
         standing.used, standing.used_at = lease.number, now
+        if turns := self._turns.get(standing.account.provider):
+            turns.used(standing)
         self._bind(lease, now)
         self._tell(standing)
         return lease
@@ -248,6 +266,14 @@ class Pool:
     ) -> tuple[Standing, Target] | None:
         """Whose turn it is among those that do not rest, in the first group that has any."""
         for group in _groups(targets):
+            turns = self._turns.get(group[0].provider)
+            if turns is not None and len(group) == 1 and not group[0].profile:
+                if group[0].provider in avoid:
+                    continue
+                one = self._next(turns, group[0], now, tried, session)
+                if one is not None:
+                    return one, group[0]
+                continue
             ready = [
                 (one, target)
                 for one, target in self._able(group, tried)
@@ -256,6 +282,63 @@ class Pool:
             if ready:
                 return self._chosen(ready, now, session)
         return None
+
+    def _next(
+        self,
+        turns: Turns,
+        target: Target,
+        now: float,
+        tried: Collection[tuple[str, Target]],
+        session: Session | None,
+    ) -> Standing | None:
+        """Whose turn it is for *target*: who ``_chosen`` would choose."""
+        bound = ""
+        if self._affinity is not None:
+            bound = self._affinity.account(target.provider, session, now)
+        for level in turns.levels:
+            for low in (False, True):
+                for group in level:
+                    first = self._first(group.values(), target, now, tried, low=low)
+                    if first is None:
+                        continue
+                    own = group.get(bound) if bound else None
+                    if own is None or own is first:
+                        return first
+                    stays = self._first((own,), target, now, tried, low=low) is not None
+                    return own if stays and not self._crowded(own, turns, target, now) else first
+        return None
+
+    def _first(
+        self,
+        group: Iterable[Standing],
+        target: Target,
+        now: float,
+        tried: Collection[tuple[str, Target]],
+        *,
+        low: bool,
+    ) -> Standing | None:
+        """The first of *group* that is ready, and runs *low* or does not."""
+        for one in group:
+            if (
+                not (one.full or self._unfit(one, target))
+                and not (tried and (one.account.id, target) in tried)
+                and not self._resting(one, target, now).rests(now)
+                and (bool(one.gauges) and self._low(one, target.model, now) is not None) is low
+            ):
+                return one
+        return None
+
+    def _crowded(self, one: Standing, turns: Turns, target: Target, now: float) -> bool:
+        """Whether *one* has so much to do that its conversations go elsewhere."""
+        few = one.in_flight - _CROWD
+        return few > 0 and any(
+            other.in_flight < few
+            and not (other.full or self._unfit(other, target))
+            and not self._resting(other, target, now).rests(now)
+            for level in turns.levels
+            for group in level
+            for other in group.values()
+        )
 
     def _soonest(
         self, targets: Sequence[Target], now: float, tried: Collection[tuple[str, Target]]
@@ -276,9 +359,18 @@ class Pool:
     ) -> Iterator[tuple[Standing, Target]]:
         """Who could serve one of *targets*, and was not *tried*."""
         for target in targets:
-            for one in self._by_provider.get(target.provider, ()):
+            for one in self._of(target):
                 if not (self._unfit(one, target) or one.full or (one.account.id, target) in tried):
                     yield one, target
+
+    def _of(self, target: Target) -> Sequence[Standing]:
+        """The accounts of the provider of *target*; of a pinned one, that."""
+        if not target.profile:
+            return self._by_provider.get(target.provider, ())
+        pinned = self._standings.get(target.profile)
+        return (
+            (pinned,) if pinned is not None and pinned.account.provider == target.provider else ()
+        )
 
     def _chosen(
         self, ready: Sequence[tuple[Standing, Target]], now: float, session: Session | None
@@ -286,7 +378,7 @@ class Pool:
         least = min(one.in_flight for one, _ in ready)
         places = [(self._place(*pair, now, session, least), *pair) for pair in ready]
         place, chosen, target = min(places, key=lambda row: row[0])
-        if self._weighted:
+        if self._strategy == "weighted":
             peers = [one for other, one, _ in places if other[:_SAID] == place[:_SAID]]
             for one in peers:
                 one.credit += one.account.weight
@@ -329,6 +421,8 @@ class Pool:
 
     def _resting(self, one: Standing, target: Target, now: float) -> Health:
         """What rests longest of the account, the account for the model, and the provider."""
+        if one.health is WELL and now >= 0 and not one.models and not self._troubles:
+            return WELL
         worst = health_rules.at(one.health, now)
         model = one.models.get(target.model)
         if model is not None:
@@ -337,6 +431,13 @@ class Pool:
         if until > worst.rests_until:
             return msgspec.structs.replace(worst, reason=Kind.OVERLOADED.value, rests_until=until)
         return worst
+
+    def _set_back(self, now: float) -> None:
+        """The clock was set back to *now*: every rest goes on from here, and begins but once anew."""
+        for one in self._standings.values():
+            one.health = health_rules.at(one.health, now)
+            for model, health in one.models.items():
+                one.models[model] = health_rules.at(health, now)
 
     def _troubled_until(self, provider: str, now: float) -> float:
         """Until when everybody at *provider* is asked last: it has had much trouble lately."""
@@ -445,13 +546,14 @@ class Pool:
             standing = self._standings.get(row.account)
             if standing is None:
                 continue
-            health = health_rules.bounded(row.health)
+            health = health_rules.at(health_rules.bounded(row.health), self._clock())
             if row.model:
                 standing.models[row.model] = health
                 continue
             standing.health = health
             standing.used, standing.used_at = row.used, row.used_at
             standing.served, standing.failed = row.served, row.failed
+        self._line_up()
 
     def reset(self, account: str = "") -> Sequence[str]:
         """Forget what is held against *account*, or against all; the ids of those that rested."""
