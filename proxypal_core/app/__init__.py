@@ -1,27 +1,35 @@
-"""The composition root: settings in, running parts out. The only room that knows every other."""
+"""The composition root: settings in, running parts out. The only room that knows every other.
 
-from proxypal_core.app.configured import (
-    accounts_of,
-    allowed_hosts_of,
-    book_of,
-    client_keys_of,
-    hindrance,
-    ladders_of,
-    providers_of,
-    proxy_for,
-    routes_of,
-    secrets_of,
-    with_profiles,
-)
-from proxypal_core.app.serving import (
-    USER_AGENT,
-    Clock,
-    Served,
-    explanation,
-    gateway,
-    meanwhile,
-    token_post,
-)
+A name is imported when it is first used (PEP 562): most commands want to know what the settings come
+to, and need not wait for the servers and clients of the daemon.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from proxypal_core.app.clock import Clock
+    from proxypal_core.app.configured import (
+        accounts_of,
+        allowed_hosts_of,
+        book_of,
+        client_keys_of,
+        hindrance,
+        ladders_of,
+        providers_of,
+        proxy_for,
+        routes_of,
+        secrets_of,
+        with_profiles,
+    )
+    from proxypal_core.app.serving import (
+        USER_AGENT,
+        Served,
+        explanation,
+        gateway,
+        meanwhile,
+        token_post,
+    )
 
 __all__ = [
     "USER_AGENT",
@@ -43,3 +51,12 @@ __all__ = [
     "token_post",
     "with_profiles",
 ]
+
+_SERVING = {"USER_AGENT", "Served", "explanation", "gateway", "meanwhile", "token_post"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    place = "clock" if name == "Clock" else "serving" if name in _SERVING else "configured"
+    return getattr(import_module(f"{__name__}.{place}"), name)

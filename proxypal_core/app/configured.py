@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -247,6 +248,18 @@ def proxy_for(account: Account, url: str, network: Network) -> str:
     if account.proxy:
         return "" if account.proxy == "direct" else account.proxy
     return proxy_of(network, url)
+
+
+def proxies_by(network: Network) -> Callable[[Account, str], str]:
+    """``proxy_for``, which looks once at each origin. The environment is that of the first time."""
+    chosen = lru_cache(maxsize=1024)(partial(proxy_of, network))
+
+    def proxy(account: Account, url: str) -> str:
+        if account.proxy:
+            return proxy_for(account, url, network)
+        return chosen("/".join(url.split("/", 3)[:3]))
+
+    return proxy
 
 
 def proxy_of(network: Network, url: str) -> str:

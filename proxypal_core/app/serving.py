@@ -3,11 +3,8 @@
 import asyncio
 import hmac
 import os
-import random
 import secrets
-import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -20,6 +17,7 @@ from proxypal_core.accounts.account import Account
 from proxypal_core.accounts.client_keys import Ledger
 from proxypal_core.accounts.pool import Pool
 from proxypal_core.app.alerts import Alerts
+from proxypal_core.app.clock import Clock
 from proxypal_core.app.configured import (
     accounts_of,
     allowed_hosts_of,
@@ -29,6 +27,7 @@ from proxypal_core.app.configured import (
     ladders_of,
     order_of,
     pool_of,
+    proxies_by,
     proxy_for,
     rules_of,
     scrubber,
@@ -73,16 +72,6 @@ from proxypal_core.upstream.transport import Transport
 
 USER_AGENT = f"proxypal/{__version__}"
 DAY = 86400.0
-
-
-class Clock(msgspec.Struct, frozen=True):
-    """Where time, chance and names come from; tests bring their own."""
-
-    now: Callable[[], float] = time.time  # noqa: TID251 — the one place that reads it
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    jitter: Callable[[], float] = random.random
-    new_id: Callable[[], str] = lambda: uuid.uuid4().hex
-    demo_pace: float = demo.PACE
 
 
 class Served:
@@ -186,7 +175,9 @@ async def gateway(
                 "http": http,
                 "https": http,
                 demo.SCHEME: demo.DemoTransport(
-                    clock=clock.now, new_id=clock.new_id, pace=clock.demo_pace
+                    clock=clock.now,
+                    new_id=clock.new_id,
+                    pace=demo.PACE if clock.demo_pace is None else clock.demo_pace,
                 ),
                 backend.SCHEME: processes,
             },
@@ -359,7 +350,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
             clock=clock.now,
             sleep=clock.sleep,
             jitter=clock.jitter,
-            proxy_for=lambda account, url: proxy_for(account, url, network),
+            proxy_for=proxies_by(network),
             agent=USER_AGENT,
             fetch=self.fetcher.fetch if settings.media.fetch_urls else None,
         )

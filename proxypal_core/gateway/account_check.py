@@ -4,13 +4,12 @@ The account is pinned (``provider/model@account``), so that no other answers in 
 """
 
 import asyncio
-from collections.abc import Mapping
 
 import msgspec
 from aiohttp import web
 
 from proxypal_core import routing
-from proxypal_core.accounts.account import Account
+from proxypal_core.accounts.account import Account, model_for
 from proxypal_core.dialects import DIALECTS
 from proxypal_core.gateway import surface
 from proxypal_core.gateway.exchange import Exchange
@@ -18,7 +17,6 @@ from proxypal_core.gateway.front import Front
 from proxypal_core.gateway.prepare import Ask
 from proxypal_core.hub.failure import Refused
 from proxypal_core.metering import Record
-from proxypal_core.providers.provider import Provider
 from proxypal_core.wire import jsonio
 
 SECONDS = 8.0
@@ -45,14 +43,6 @@ class _Unsent(Exchange):
         return web.Response(body=body)
 
 
-def model_for(account: Account, providers: Mapping[str, Provider]) -> str:
-    """The model to ask *account* for; empty when none is known that it serves."""
-    provider = providers.get(account.provider)
-    named = [name for name in account.models if "*" not in name]
-    known = (*named, *(provider.models if provider else ()))
-    return next((model for model in known if account.serves(model)), "")
-
-
 async def tried(front: Front, account: Account, request: web.BaseRequest) -> Outcome:
     """How *account* answers; *request* is what asks for the test."""
     services = front.services
@@ -77,7 +67,7 @@ async def tried(front: Front, account: Account, request: web.BaseRequest) -> Out
         record.outcome = error.failure.kind.value if isinstance(error, Refused) else "no_model"
         message = "".join(c if c.isprintable() else " " for c in str(error))[:_LONGEST]
     finally:
-        record.duration = clock() - record.at
+        record.duration = max(0.0, clock() - record.at)
         front.recorder.note(record, None)
     return Outcome(
         account=account.id,

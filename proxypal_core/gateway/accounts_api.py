@@ -83,7 +83,9 @@ async def add(front: Front, call: Call) -> Mapping[str, Any]:
     new = call.as_(NewAccount)
     known = provider_called(front, new.provider)
     if known.login_only:
-        raise invalid(f"{known.name} takes no keys, but its program's login", param="provider")
+        raise invalid(
+            f"{known.name} takes no keys, but its program's login: link it", param="provider"
+        )
     profile: JsonObject = {
         "type": "api_key",
         "provider": known.name,

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from proxypal_core import routing
 from proxypal_core.accounts.client_keys import ClientKey
@@ -30,7 +30,13 @@ from proxypal_core.hub.messages import ModelInfo
 from proxypal_core.metering import Record, is_failure, summary
 from proxypal_core.metering.agents import agent_of
 from proxypal_core.store.bodies_db import Heard
+from proxypal_core.telemetry import log as lines
 from proxypal_core.wire import jsonio
+
+_LONGEST_NAME = 512
+_BASES = "a base URL ends in /v1 for OpenAI's clients, and has no path for the others"
+_MANAGED = "GET /api/openapi.json lists what is"
+"""Characters of a model's name: it is repeated in the log, in messages and in the records."""
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +71,7 @@ class Gateway:
             answer.headers["allow"] = ", ".join(wrong.allowed)
             return answer
         except surface.NotFound:
-            failure = Failure(Kind.NO_ROUTE, f"there is no {request.method} {path} here")
+            failure = Failure(Kind.NO_ROUTE, _no_route(request.method, path))
             return refusal(dialect, failure, request_id)
         except access.OverLimit as over:
             answer = refusal(dialect, over.failure, request_id)
@@ -76,7 +82,9 @@ class Gateway:
         except jsonio.Malformed as error:
             return refusal(dialect, _malformed(error), request_id)
         except web.HTTPRequestEntityTooLarge:
-            failure = Failure(Kind.TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
+            failure = Failure(
+                Kind.TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes; send less"
+            )
             return refusal(dialect, failure, request_id)
         except (asyncio.CancelledError, ConnectionError):
             raise
@@ -87,8 +95,12 @@ class Gateway:
 
     def _guard(self, request: web.BaseRequest) -> None:
         host = request.headers.get("Host")
+        if request.version not in (HttpVersion10, HttpVersion11):
+            raise Refused(Failure(Kind.INVALID, "HTTP/1.1 and HTTP/1.0 are spoken here"))
         if not request.raw_path.startswith("/"):
-            raise Refused(Failure(Kind.INVALID, "absolute request targets are refused"))
+            raise Refused(
+                Failure(Kind.INVALID, "this is no forward proxy; take its address as base URL")
+            )
         access.check_host(host, self.front.allowed_hosts)
         access.check_origin(request.headers, host or "")
 
@@ -96,7 +108,9 @@ class Gateway:
         self, request: web.BaseRequest, match: Match, dialect: Dialect, request_id: str
     ) -> web.StreamResponse:
         route = match.route
-        shown = access.shown_keys(request.headers, request.query, route.dialect)
+        # Gemini's clients put their key into the query; the owner's has no business in a history.
+        query = request.query if route.access is Access.CLIENT else {}
+        shown = access.shown_keys(request.headers, query, route.dialect)
         client = None
         match route.access:
             case Access.OPEN:
@@ -163,11 +177,11 @@ class Gateway:
             record.status = 200 if record.outcome == "served" else 499
             raise
         finally:
-            record.duration = clock() - record.at
+            record.duration = max(0.0, clock() - record.at)  # or the clock was set back
             front.recorder.note(record, client)
             if heard and (keeps == "all" or is_failure(record.outcome)):
                 front.recorder.bodies.put(record.id, heard)
-            log.info("exchange", **summary(record))
+            lines.exchange(summary(record), __name__)
 
     async def _answer(
         self,
@@ -208,12 +222,15 @@ class Gateway:
     ) -> Ask:
         has_body = request.method == "POST"
         if has_body:
-            access.check_content_type(request.headers.get("Content-Type"))
+            access.check_content_type(
+                request.headers.get("Content-Type"),
+                forms=match.route.operation is Operation.PASS,
+            )
         body = await request.read()
         if heard is not None:
             heard.asked.add(body)
         doc: jsonio.JsonObject = {}
-        if has_body and request.content_type != "multipart/form-data":
+        if has_body and not _is_form(request.headers):
             doc = jsonio.load_object(body)
         model, stream = match.model, False
         reframe: Callable[[], Reframe] | None = None
@@ -233,6 +250,8 @@ class Gateway:
                 reframe, reshape = LegacyCompletions, openai_legacy.from_chat
             case _:
                 model = model or _model_in(doc, body)
+        if len(model) > _LONGEST_NAME:
+            raise Refused(Failure(Kind.INVALID, "model: is too long", param="model"))
         session = session_of(request.headers, doc, client=record.client)
         record.model, record.stream = model, stream
         record.session = session.key if session else ""
@@ -266,7 +285,11 @@ class Gateway:
             speakers.sort(key=lambda name: name != match.prefix)
             return [Target(name, "") for name in dict.fromkeys(speakers)]
         if not model:
-            raise Refused(Failure(Kind.INVALID, "model: is required", param="model"))
+            raise Refused(
+                Failure(
+                    Kind.INVALID, "model: is required; GET /v1/models lists them", param="model"
+                )
+            )
         try:
             return routing.resolve(model, book=front.book, prefer=match.prefix)
         except routing.UnknownModel as unknown:
@@ -293,12 +316,22 @@ class Gateway:
 
 
 def _malformed(error: jsonio.Malformed) -> Failure:
-    return Failure(Kind.INVALID, str(error), param=error.path)
+    message = str(error) if error.path else f"the body: {error.problem}"
+    return Failure(Kind.INVALID, message, param=error.path)
+
+
+def _no_route(method: str, path: str) -> str:
+    return f"there is no {method} {path} here; {_MANAGED if path.startswith('/api/') else _BASES}"
 
 
 def _check_model(client: ClientKey | None, model: str) -> None:
     if client is not None and not client.allows(model):
-        raise Refused(Failure(Kind.MODEL, f"the client key {client.name!r} may not use {model!r}"))
+        raise Refused(
+            Failure(
+                Kind.MODEL,
+                f"the client key {client.name!r} may not use {model!r}; GET /v1/models lists what it may",
+            )
+        )
 
 
 def _list_dialect(match: Match, headers: Mapping[str, str]) -> str:
@@ -324,8 +357,14 @@ def _model_in(doc: Mapping[str, Any], body: bytes) -> str:
     return body[marker:].split(b"\r\n", 3)[2].decode("utf-8", "replace")
 
 
+def _is_form(headers: Mapping[str, str]) -> bool:
+    return headers.get("Content-Type", "").lstrip().lower().startswith("multipart/form-data")
+
+
 def _query(query: Mapping[str, str]) -> str:
     """The client's query, without its key and without what the way out says by itself."""
+    if not query:
+        return ""
     kept = [(name, value) for name, value in query.items() if name not in ("key", "alt", "beta")]
     return urlencode(kept)
 

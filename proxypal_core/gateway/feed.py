@@ -6,8 +6,9 @@ the ids; the last ones are kept for those that come back with Last-Event-ID.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
+
+from msgspec import Struct, to_builtins
 
 from proxypal_core.wire import jsonio, sse
 
@@ -22,19 +23,20 @@ RETRY = 1000
 class Feed:
     def __init__(self) -> None:
         self._next_id = 1
-        self._kept: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
+        self._kept: deque[tuple[int, str, Struct]] = deque(maxlen=KEPT)
         self._listeners: set[_Listener] = set()
         self._hinting: set[str] = set()
         self._open = True
 
-    def publish(self, name: str, value: Mapping[str, Any]) -> None:
-        """Tell every listener; never waits."""
+    def publish(self, name: str, value: Struct) -> None:
+        """Tell every listener; never waits. *value* does not change any more."""
         number = self._next_id
         self._next_id += 1
-        event = b"id: %d\n" % number + sse.frame(jsonio.dumps(value), name)
-        self._kept.append((number, event))
-        for listener in self._listeners:
-            listener.put(event)
+        self._kept.append((number, name, value))
+        if self._listeners:
+            event = _event(number, name, value)
+            for listener in self._listeners:
+                listener.put(event)
 
     def hint(self, name: str) -> None:
         """Tell every listener soon that there is news to ask for. A hint has no id and is not kept:
@@ -61,9 +63,9 @@ class Feed:
         """
         listener = _Listener()
         if after is not None:
-            for number, event in self._kept:
+            for number, name, value in self._kept:
                 if number > after:
-                    listener.put(event)
+                    listener.put(_event(number, name, value))
         self._listeners.add(listener)
         try:
             yield b"retry: %d\n: listening\n\n" % RETRY
@@ -75,6 +77,10 @@ class Feed:
                     yield b": still here\n\n"
         finally:
             self._listeners.discard(listener)
+
+
+def _event(number: int, name: str, value: Struct) -> bytes:
+    return b"id: %d\n" % number + sse.frame(jsonio.dumps(to_builtins(value)), name)
 
 
 class _Listener:

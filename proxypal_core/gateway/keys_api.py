@@ -80,7 +80,7 @@ def made(new: NewKey, text: str, now: float) -> ClientKey:
     except ValueError:
         raise invalid("must be a date such as 2027-01-31", param="expires") from None
     if expires and expires <= now:
-        raise invalid("this date is over", param="expires")
+        raise invalid("this date is over; give one to come", param="expires")
     return ClientKey(
         name=new.name,
         digest=access.digest(text),

@@ -27,7 +27,8 @@ def ready(none: NoneReady, last: Failure | None, *, model: str, now: float) -> F
     if none.busy:
         return Failure(
             Kind.OVERLOADED,
-            "every account that could answer has as many requests as its max_concurrency allows",
+            "every account that could answer has as many requests as its max_concurrency allows; ask"
+            " again in a moment",
             retry_after=_BUSY_RETRY,
         )
     return Failure(

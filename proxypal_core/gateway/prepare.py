@@ -168,6 +168,7 @@ class Preparation:
         self._decoded: Request | None = None
         self._files: dict[str, Base64] = {}
         self._secret = Secret("")
+        self._carries: bool | None = None
 
     async def prepare(self, lease: Lease) -> Prepared:
         """The attempt at *lease*.
@@ -207,10 +208,10 @@ class Preparation:
         ask = self._ask
         rename = lease.model != ask.model
         body = ask.body
-        if ask.operation == "generate" and (lease.target.thinking or carry.marks(body)):
+        if ask.operation == "generate" and (lease.target.thinking or self._may_carry()):
             body = ask.dialect.encode_request(self._meant(lease)).body
         elif rename:
-            body = jsonio.replace_string(body, ("model",), lease.model)
+            body = jsonio.replace_string(body, ("model",), lease.model, document=ask.doc)
         with_usage = None
         if ask.stream and provider.name not in self._services.silent_on_usage:
             with_usage = ask.dialect.with_usage(body, ask.doc)
@@ -221,6 +222,14 @@ class Preparation:
             )
         call = self._call(lease, provider, ask.dialect.NAME, with_usage or body, head)
         return Prepared(call, self._secret, ask.dialect, rename, asks_usage=with_usage is not None)
+
+    def _may_carry(self) -> bool:
+        """Whether the body may have something of ours in it; what no model has answered has not."""
+        ask = self._ask
+        if self._carries is None:
+            spoken = ask.session is None or ask.session.follow
+            self._carries = spoken and carry.marks(ask.body)
+        return self._carries
 
     async def _translated(self, lease: Lease, provider: Provider) -> Prepared:
         ask = self._ask
@@ -235,7 +244,7 @@ class Preparation:
                 field = encoded.dropped[0]
                 raise invalid(
                     f"{', '.join(encoded.dropped)}: {provider.name} has no place for this, and the"
-                    " settings are strict",
+                    " settings are strict; leave it out, or set strict: false",
                     param=field,
                 )
         head = {"content-type": "application/json", **encoded.headers}
@@ -315,11 +324,12 @@ class Preparation:
         )
 
     def _unsupported(self, provider: Provider) -> Refused:
+        wanted = f"{self._ask.path or self._ask.operation} in {self._ask.dialect.NAME}"
         return Refused(
             Failure(
                 Kind.UNSUPPORTED,
-                f"{provider.name} speaks {' and '.join(provider.endpoints)};"
-                f" {self._ask.operation} in {self._ask.dialect.NAME} is not translated to it",
+                f"{provider.name} speaks {' and '.join(provider.endpoints)}; {wanted} is not translated"
+                " to it; ask a model of another provider",
             )
         )
 

@@ -38,7 +38,7 @@ class Recorder(msgspec.Struct, frozen=True):
         self.metrics.note(record)
         self.usage.put(record)
         self.last_requests.note(record)
-        self.feed.publish("exchange", msgspec.to_builtins(record))
+        self.feed.publish("exchange", record)
         if self.trace is not None:
             self.trace(record)
 

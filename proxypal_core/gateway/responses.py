@@ -115,7 +115,10 @@ class Conversations:
     def _asked_of_keepers(self, ask: Ask) -> Ask:
         for field in _PROVIDERS_OWN:
             if ask.doc.get(field):
-                problem = f"{field}: needs a provider that keeps it, and {ask.model} is not at one"
+                problem = (
+                    f"{field}: needs a provider that keeps it, and {ask.model} is not at one; leave"
+                    " it out, or ask a model of OpenAI"
+                )
                 return self._narrowed(ask, None, invalid(problem, param=field))
         return ask
 

@@ -84,7 +84,12 @@ async def request(db: UsageDB, request_id: str) -> Mapping[str, Any]:
     """
     record = await db.request(request_id)
     if record is None:
-        raise Refused(Failure(Kind.NO_ROUTE, f"there is no request {request_id!r} (any more)"))
+        raise Refused(
+            Failure(
+                Kind.NO_ROUTE,
+                f"there is no request {request_id!r} (any more); see GET /api/requests",
+            )
+        )
     return row(record)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -49,13 +50,22 @@ _SIGNS: tuple[_Sign, ...] = (
     _sign("curl", user_agent=r"^curl/"),
 )
 
+_LOOKED_AT = tuple(dict.fromkeys(name for sign in _SIGNS for name in sign.headers))
+_LONGEST = 256
+
 
 def agent_of(headers: Mapping[str, str]) -> str:
     """The program that sends the case-insensitive *headers*, by the name that ``proxypal run``
     knows it by; empty when they do not tell. One of a fixed list, so that clients cannot make the
     statistics grow.
     """
+    return _named(tuple([headers.get(name, "")[:_LONGEST] for name in _LOOKED_AT]))
+
+
+@lru_cache(maxsize=1024)
+def _named(values: tuple[str, ...]) -> str:
+    told = dict(zip(_LOOKED_AT, values, strict=True))
     for sign in _SIGNS:
-        if all(pattern.search(headers.get(name, "")) for name, pattern in sign.headers.items()):
+        if all(pattern.search(told[name]) for name, pattern in sign.headers.items()):
             return sign.agent
     return ""

@@ -41,7 +41,8 @@ def parse(
     try:
         source = yamlio.load(text)
     except yamlio.BadYaml as error:
-        raise SettingsError([Problem("", error.problem, line=error.line)]) from None
+        hint = "change it there or just before; the repository's config.yaml shows every key"
+        raise SettingsError([Problem("", error.problem, hint, error.line)]) from None
     problems: list[Problem] = []
     raw, left_out = _without_unset_keys(source.value, environment)
     document: Document = read(Document, expand_all(raw, environment, "", problems), "", problems)

@@ -1,8 +1,8 @@
 """How accounts are doing, so that a restart forgets no rest: ``accounts`` of ``state.db``.
 
-What changes is written at once, in batches, and off the event loop: it is in the system's hands
-within milliseconds, so that killing the process loses nothing that matters. Losing the file costs a
-few requests to accounts that rest.
+A health that changes is written at once, off the event loop: it is in the system's hands within
+milliseconds, so that killing the process loses no rest. Whose turn it was, and how often, waits for
+whatever the database does next. Losing the file costs a few requests to accounts that rest.
 """
 
 import sqlite3
@@ -41,16 +41,18 @@ class AccountsDB:
         self._lock = Lock()
         self._changed: dict[tuple[str, str], Bookkeeping] = {}
         """What is not written yet; what could not be is written with the next change."""
-        self._submitted = False
+        self._healths: dict[tuple[str, str], Health] = {}
         database.add_tables(_SCHEMA)
+        database.before_all(self._write)
 
     def put(self, row: Bookkeeping) -> None:
         """Keep *row* in place of what there was. Returns at once."""
+        key = (row.account, row.model)
         with self._lock:
-            idle, self._submitted = not self._submitted, True
-            self._changed[row.account, row.model] = row
-        if idle:
-            self._database.submit(self._write)
+            self._changed[key] = row
+        if self._healths.get(key) is not row.health:
+            self._healths[key] = row.health
+            self._database.submit(lambda _: None)
 
     def rows(self) -> Sequence[Bookkeeping]:
         """Everything that is kept; blocks until it is read."""
@@ -65,7 +67,9 @@ class AccountsDB:
 
     def _write(self, db: sqlite3.Connection) -> None:
         with self._lock:
-            rows, self._submitted = dict(self._changed), False
+            rows = dict(self._changed)
+        if not rows:
+            return
         transaction(db, lambda db: _put(db, rows.values()))
         with self._lock:
             for key, row in rows.items():

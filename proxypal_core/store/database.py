@@ -33,6 +33,7 @@ class Database:
         self._name = name
         self._path = folder / name if folder else None
         self._tables: list[tuple[str, Work[None]]] = []
+        self._before: list[Work[None]] = []
         self._connection: sqlite3.Connection | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=name)
 
@@ -41,6 +42,12 @@ class Database:
         called before anything else.
         """
         self._tables.append((schema, opened))
+
+    def before_all(self, work: Work[None]) -> None:
+        """Have *work*, which may find nothing to do, done before all other. To be called as
+        ``add_tables``.
+        """
+        self._before.append(work)
 
     def submit(self, work: Work[None]) -> None:
         """Have *work* done, some time soon. Returns at once."""
@@ -61,17 +68,22 @@ class Database:
 
     async def aclose(self) -> None:
         """Finish what was begun."""
-        await asyncio.get_running_loop().run_in_executor(self._worker, self._close)
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._finish)
         self._worker.shutdown()
 
     def close(self) -> None:
         """As ``aclose``, for those who may block."""
-        self._worker.submit(self._close).result()
+        self._worker.submit(self._finish).result()
         self._worker.shutdown()
 
     # ── on the worker ────────────────────────────────────────────────────────────────────────
 
     def _try(self, work: Work[_T], otherwise: _T) -> _T:
+        for before in self._before:
+            self._tried(before, None)
+        return self._tried(work, otherwise)
+
+    def _tried(self, work: Work[_T], otherwise: _T) -> _T:
         try:
             return self._twice(work)
         except (sqlite3.Error, OSError) as error:
@@ -113,7 +125,11 @@ class Database:
             db.execute("PRAGMA secure_delete = ON")
             for schema, opened in self._tables:
                 db.executescript(schema)
-                opened(db)
+                try:
+                    opened(db)
+                except sqlite3.OperationalError as error:
+                    if not _is_locked(error):  # by a backup, say: then it is tidied up another time
+                        raise
         except BaseException:
             db.close()
             raise
@@ -135,6 +151,11 @@ class Database:
             except OSError as error:
                 log.warning("database cannot be deleted", file=self._name, problem=str(error))
 
+    def _finish(self) -> None:
+        if self._connection is not None:
+            self._try(lambda _: None, None)
+        self._close()
+
     def _close(self) -> None:
         if self._connection is not None:
             with suppress(sqlite3.Error):
@@ -155,8 +176,16 @@ def transaction(db: sqlite3.Connection, work: Work[None]) -> None:
 
 
 def _is_broken(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is detail
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _is_locked(error: sqlite3.DatabaseError) -> bool:
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def _code(error: sqlite3.DatabaseError) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is detail
+    return code
 
 
 def _unlink_beside(path: Path) -> None:

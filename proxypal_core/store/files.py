@@ -105,8 +105,9 @@ def move(source: Path, target: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """The folder at *path*, for its owner alone if it is new."""
-    path.mkdir(mode=_OWN_FOLDER, parents=True, exist_ok=True)
+    """The folder at *path*, for its owner alone if it is new, and so are those above it."""
+    for folder in reversed([each for each in (path, *path.parents) if not each.exists()]):
+        folder.mkdir(mode=_OWN_FOLDER, exist_ok=True)
 
 
 def sweep(path: Path) -> None:

@@ -187,7 +187,10 @@ class KeySource(msgspec.Struct, frozen=True):
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError):
-            raise KeyUnusable(f"the systemd credential {path} cannot be read as text") from None
+            raise KeyUnusable(
+                f"the systemd credential {path} cannot be read as text; make it anew from what"
+                " openssl rand -base64 32 prints"
+            ) from None
         return MasterKey(decoded(text, str(path)), str(path))
 
     # ── what this program keeps ──────────────────────────────────────────────────────────────
@@ -212,7 +215,9 @@ class KeySource(msgspec.Struct, frozen=True):
         try:
             return MasterKey(passphrase.unwrap(text, self._passphrase(path, new=False)), origin)
         except passphrase.NotOpened:
-            raise KeyUnusable(f"the passphrase does not open the key {path}") from None
+            raise KeyUnusable(
+                f"the passphrase does not open the key {path}; give the one that it was made with"
+            ) from None
 
     def _keep(self, path: Path) -> None:
         """Put a new key into the slot at *path*. To be called under the lock."""
@@ -261,7 +266,9 @@ class _Files:
                 f"the key file {path} is {error.strerror}. Make it yours alone: chmod 600 {path}"
             ) from None
         except OSError as error:
-            raise KeyUnusable(f"the key file {path} cannot be read: {error.strerror}") from None
+            raise KeyUnusable(
+                f"the key file {path} cannot be read: {error.strerror}. See whose it is, and its mode"
+            ) from None
 
     def put(self, path: Path, text: str) -> None:
         files.write(path, f"{text}\n".encode())

@@ -13,10 +13,6 @@ import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
 LOG2_N = 17
 """128 MiB and two thirds of a second, what OWASP recommends for scrypt."""
 _ALLOWED = range(14, 21)
@@ -42,6 +38,8 @@ def wrap(
     random: Callable[[int], bytes] = os.urandom,
 ) -> str:
     """*key*, 32 bytes, under *passphrase*."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 — 7 MB, seldom needed
+
     salt, nonce = random(_SALT), random(_NONCE)
     head = f"proxypal-key-1:scrypt:{log2_n}:{base64.b64encode(salt).decode()}"
     sealed = AESGCM(_derived(passphrase, salt, log2_n)).encrypt(nonce, key, head.encode())
@@ -55,6 +53,10 @@ def unwrap(text: str, passphrase: str) -> bytes:
     Raises:
         NotOpened: *passphrase* does not open it, or this version cannot read it.
     """
+    # As in wrap.
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
     form = _FORM.fullmatch(text.strip())
     if form is None or int(form[2]) not in _ALLOWED:
         raise NotOpened
@@ -68,5 +70,7 @@ def unwrap(text: str, passphrase: str) -> bytes:
 
 
 def _derived(passphrase: str, salt: bytes, log2_n: int) -> bytes:
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt  # noqa: PLC0415 — as in wrap
+
     spelt = unicodedata.normalize("NFC", passphrase).encode()
     return Scrypt(salt=salt, length=32, n=1 << log2_n, r=8, p=1).derive(spelt)

@@ -127,6 +127,7 @@ class ResponsesDB:
             self._make_room(db, at - self._age)
 
     def _make_room(self, db: sqlite3.Connection, oldest: float) -> None:
+        self._total = _total(db)
         db.execute("DELETE FROM responses WHERE at < ?", (oldest,))
         if _total(db) > self._size:
             db.execute(_OVERFLOW, (int(self._size * _ROOM),))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import add
 from threading import Lock
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 import structlog
@@ -36,6 +36,7 @@ _LARGEST = 2**40
 
 By: TypeAlias = Literal["day", "week", "hour", "model", "account", "key", "agent", "provider"]
 
+_K = TypeVar("_K")
 log = structlog.get_logger(__name__)
 
 
@@ -327,16 +328,23 @@ def _tokens(record: Record) -> tuple[int, ...]:
 
 def _by_hour(records: Sequence[Record], used: Sequence[Sequence[int]]) -> Iterable[Sequence[Any]]:
     """The rows of ``usage_hours`` that *records* add up to, each of which *used* so many tokens."""
-    hours: dict[tuple[str, int, str], Sequence[float]] = {}
+    # Most have all their names in common: they are added up first, and then by each name.
+    alike: dict[tuple[int, tuple[str, ...]], Sequence[float]] = {}
     for record, kinds in zip(records, used, strict=True):
         failed, priced = is_failure(record.outcome), record.cost is not None
         adds: Sequence[float] = (1, failed, priced, *kinds, record.cost or 0.0)
-        hour = int(record.at // HOUR * HOUR)
-        for dimension, named in _DIMENSIONS.items():
-            key = dimension, hour, _text(named(record))
-            sums = hours.get(key)
-            hours[key] = adds if sums is None else tuple(map(add, sums, adds))
+        names = tuple([named(record) for named in _DIMENSIONS.values()])
+        _add(alike, (int(record.at // HOUR * HOUR), names), adds)
+    hours: dict[tuple[str, int, str], Sequence[float]] = {}
+    for (hour, names), sums in alike.items():
+        for dimension, name in zip(_DIMENSIONS, names, strict=True):
+            _add(hours, (dimension, hour, _text(name)), sums)
     return [(*key, *sums) for key, sums in hours.items()]
+
+
+def _add(sums: dict[_K, Sequence[float]], key: _K, adds: Sequence[float]) -> None:
+    before = sums.get(key)
+    sums[key] = adds if before is None else tuple(map(add, before, adds))
 
 
 def _requests(db: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[int, Record]]:

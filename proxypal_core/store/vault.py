@@ -270,6 +270,9 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise VaultError(f"{what}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise VaultError(
+            f"{what}: {reason}. See whose it is, its mode, and the room on the disk"
+        ) from error
     except KeyUnusable as error:
         raise VaultError(f"{what}: {error}") from None

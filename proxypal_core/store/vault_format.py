@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from proxypal_core.accounts.profiles import is_profile_id
 from proxypal_core.store.master_key import MasterKey
@@ -140,6 +138,8 @@ def decode(data: bytes, key: MasterKey, path: Path) -> Snapshot:
         Damaged: one bit or more is not as it was written, or it was written with another key.
         VaultError: it is a vault of another version.
     """
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 — 7 MB, which a program without a vault is spared
+
     header = read_header(data, path)
     if header.key_id != key.id:
         raise OtherKey(
@@ -177,6 +177,9 @@ class _Seal:
     """
 
     def __init__(self, key: MasterKey, store: bytes) -> None:
+        # As in decode.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
         self._cipher = AESGCM(key.data)
         self._store = store
 

@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from tests.fault_server import SCENARIOS
+from tests.fault_server import MARK, SCENARIOS
 from tests.fault_server.transcripts import DIALECTS as SPELLINGS
 
 DIALECTS = ("openai-chat", "openai-responses", "anthropic", "gemini")
@@ -42,7 +42,7 @@ def question(dialect, model="m-1", *, stream=True, text="Hello?", path_prefix=""
 def upstream(server, dialect, *, accounts=("k1",), name="up", extra=""):
     """Settings with *server* as the only provider, speaking *dialect*."""
     rows = "\n".join(
-        f'  - {{id: "{name}:{key}", api_key: "{key}", models: ["m-*"]}}' for key in accounts
+        f'  - {{id: "{name}:{key}", api_key: "{key}{MARK}", models: ["m-*"]}}' for key in accounts
     )
     return (
         f"providers:\n  - {{name: {name}, dialect: {dialect}, base_url: {server.url(dialect)}}}\n"

@@ -117,6 +117,7 @@ async def test_a_body_that_is_no_json_is_kept_with_its_refusal():
     assert kept["answer"]["text"] == told.decode()
 
 
+@pytest.mark.shows_secrets("answers", "the model that is asked repeats what it is told")
 async def test_keys_are_not_kept():
     key = "Qm7kTz0pWv9xRb3nLs"
     known = '"Qm7kTz0pWv9xRb3nLs" and sk-ant-api03-AAAABBBBCCCC and Bearer abcdefghijkl'

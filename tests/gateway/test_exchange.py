@@ -7,6 +7,7 @@ import pytest
 
 from proxypal_core.wire import jsonio
 from tests.fault_server import (
+    MARK,
     SCENARIOS,
     Answer,
     CleanEndAfter,
@@ -112,7 +113,7 @@ async def test_the_request_arrives_as_it_was_sent_but_for_the_credentials(fault_
     [received] = fault_server.requests
     assert received.body == sent
     name, form = KEY_HEADER[dialect]
-    assert received.headers[name] == form.format("k1")
+    assert received.headers[name] == form.format(f"k1{MARK}")
     assert "client-secret" not in str(received.raw_headers)
     assert "cookie" not in received.headers
     assert received.headers["user-agent"].startswith("proxypal/")

@@ -48,7 +48,7 @@ async def test_the_way_accounts_take_turns_is_the_settings(fault_server, routing
 
 async def test_weights_are_the_accounts_own(fault_server):
     text = config(fault_server, "k1", "k2", extra="routing: {strategy: weighted}").replace(
-        'api_key: "k1"', 'api_key: "k1", weight: 3'
+        'api_key: "k1', 'weight: 3, api_key: "k1'
     )
     async with proxy(text) as p:
         found = await served(p, 8)
@@ -108,7 +108,7 @@ async def test_one_with_another_key_begins_anew(fault_server):
     fault_server.always(Status(401), key="k1")
     async with proxy(config(fault_server, "k1")) as p:
         before, _, _, _ = await ask(p, "anthropic")
-        reload(p, config(fault_server, "k1").replace('api_key: "k1"', 'api_key: "renewed"'))
+        reload(p, config(fault_server, "k1").replace('api_key: "k1', 'api_key: "renewed'))
         after, _, _, _ = await ask(p, "anthropic")
 
     assert (before, after) == (503, 200)
@@ -118,7 +118,7 @@ async def test_one_with_another_key_begins_anew(fault_server):
 async def test_an_account_that_is_disabled_is_left_alone_from_then_on(fault_server):
     async with proxy(config(fault_server, "k1", "k2")) as p:
         text = config(fault_server, "k1", "k2")
-        reload(p, text.replace('api_key: "k1"', 'api_key: "k1", disabled: true'))
+        reload(p, text.replace('api_key: "k1', 'disabled: true, api_key: "k1'))
         found = await served(p, 3)
 
     assert found == ["up:k2"] * 3

@@ -23,6 +23,10 @@ from tests.fault_server.transcripts import DIALECTS as SPELLINGS
 from tests.gateway.asking import begun, upstream
 from tests.proxy import proxy
 
+pytestmark = pytest.mark.filterwarnings(  # google-genai leaves answers that it cannot read open
+    "ignore:Unclosed connection:ResourceWarning"
+)
+
 TOOL = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},

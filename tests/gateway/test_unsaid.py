@@ -67,6 +67,7 @@ async def test_it_is_in_no_stream_that_breaks_off(fault_server, spoken, client):
     assert KEY.encode() not in body
 
 
+@pytest.mark.shows_secrets("answers", "a model's words are not ours to change")
 async def test_what_a_model_says_is_left_as_it_is(fault_server):
     """A coding agent may well edit the file that the key is in."""
     words = {"choices": [{"index": 0, "message": {"role": "assistant", "content": f"It is {KEY}"}}]}

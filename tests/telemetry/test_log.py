@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import stat
 
 import pytest
@@ -384,3 +385,44 @@ def test_what_utf_8_cannot_say_is_logged_too(configured, tmp_path, capsys):
 def test_a_file_that_cannot_be_written_is_an_error(configured, tmp_path):
     with pytest.raises(OSError, match="nowhere"):
         configured(file=str(tmp_path / "nowhere" / "p.log"))
+
+
+# ── a line for every request ─────────────────────────────────────────────────────────────────
+
+TOLD = {
+    "id": "an id",
+    "n": 1,
+    "f": 0.5,
+    "path": "/v1",
+    "s": "",
+    "q": 'a"b=c',
+    "c": "a\x1bb",
+    "d": "it's",
+}
+
+
+@formats
+def test_the_line_of_an_exchange_is_as_structlog_would_write_it(configured, capsys, form):
+    configured(format=form)
+    structlog.get_logger("some.where").info("exchange", **TOLD)
+    log.exchange(TOLD, "some.where")
+
+    slow, quick = capsys.readouterr().err.splitlines()
+    moment = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+    assert moment.sub("now", quick) == moment.sub("now", slow)
+
+
+@formats
+@pytest.mark.parametrize("canary", CANARIES)
+def test_the_line_of_an_exchange_is_scrubbed(configured, capsys, form, canary):
+    configured(format=form)
+    log.exchange({"path": f"/v1/ {canary}"}, "some.where")
+
+    assert_nothing_of(canary, capsys.readouterr().err)
+
+
+def test_the_line_of_an_exchange_is_as_important_as_any(configured, capsys):
+    configured(level="warning")
+    log.exchange(TOLD, "some.where")
+
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,28 @@
+"""Where time, chance and names come from."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+
+def _sorted_id() -> str:
+    """Nobody's but this request's, and after all earlier ones: an index of such ids grows at its end,
+    as with UUIDs of version 7.
+    """
+    return f"{int(time.time() * 1000):012x}{os.urandom(10).hex()}"  # noqa: TID251 — as below
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """The machine's own; tests bring another. ``demo_pace`` is in seconds from word to word, None for
+    what the demo does by itself.
+    """
+
+    now: Callable[[], float] = time.time  # noqa: TID251 — the one place that reads it
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    jitter: Callable[[], float] = random.random
+    new_id: Callable[[], str] = _sorted_id
+    demo_pace: float | None = None
