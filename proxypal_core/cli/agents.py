@@ -35,7 +35,7 @@ from proxypal_core.cli import accounts, daemon_api
 from proxypal_core.cli.accounts import config_option, fail, table
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon import files
-from proxypal_core.daemon.run import reachable
+from proxypal_core.daemon.reach import reachable
 from proxypal_core.gateway import access, keys_api
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store import agent_keys, client_keys
@@ -220,7 +220,10 @@ def place(file: File) -> Path:
 def usable(agent: Agent) -> None:
     """End the program when *agent* cannot be used."""
     if agent.obstacle:
-        fail(f"{agent.label} cannot use this proxy: {agent.obstacle}")
+        fail(
+            f"{agent.label} cannot use this proxy: {agent.obstacle} Start it without:"
+            f" {agent.command}"
+        )
 
 
 def given_to(
@@ -228,7 +231,7 @@ def given_to(
 ) -> Values:
     """What the row of *agent* is filled in with; *wish* is the model that the user names."""
     if wish and not is_model(wish):
-        raise click.UsageError(f"--model: no model is called {wish!r}.")
+        raise click.UsageError(f"--model: no model is called {wish!r}. See: proxypal models list")
     snapshot = accounts.vault_or_exit(settings)
     whole = app.with_profiles(settings, snapshot.profiles, snapshot.bookkeeping)
     listed = routing.listing(app.book_of(whole, app.accounts_of(whole)))

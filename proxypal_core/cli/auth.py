@@ -10,8 +10,8 @@ import msgspec
 
 from proxypal_core import app
 from proxypal_core.accounts.profiles import wishes
-from proxypal_core.cli import accounts, daemon_api
-from proxypal_core.cli.accounts import config_option, fail, vault_of, vault_or_exit
+from proxypal_core.cli import accounts, daemon_api, deferred, login_states
+from proxypal_core.cli.accounts import config_option, fail, vault_or_exit
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon import files
 from proxypal_core.settings.schema import Settings
@@ -22,8 +22,6 @@ from proxypal_core.store.vault import Snapshot, VaultError
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
 
-__all__ = ["auth", "vault_of", "vault_or_exit"]
-
 _SHOWN = 4
 _LONG = 24
 """Of a shorter key, four characters at each end would be too much to show."""
@@ -32,6 +30,40 @@ _LONG = 24
 @click.group()
 def auth() -> None:
     """Add accounts, see how they are, and take them out."""
+
+
+ELSEWHERE: Mapping[str, deferred.Row] = {
+    "export": deferred.Row(
+        "auth_exchange:export_accounts",
+        "Write the vault's accounts into FILE as an auth-profiles.json of OpenClaw, in plain text.",
+    ),
+    "import": deferred.Row(
+        "auth_exchange:import_accounts",
+        "Take in the accounts that FILE or DIR holds.",
+    ),
+    "link": deferred.Row(
+        "login:link",
+        "Use the LOGIN that a vendor's own program keeps on this machine.",
+    ),
+    "login": deferred.Row(
+        "login:login",
+        "Log in at PROVIDER and keep the login in the vault, where it renews itself.",
+    ),
+    "paste-token": deferred.Row(
+        "login:paste_token",
+        "Keep a token of PROVIDER in the vault, which is sent as Authorization: Bearer.",
+    ),
+    "setup-token": deferred.Row(
+        "login:setup_token",
+        "Keep the token that claude setup-token prints.",
+    ),
+    "test": deferred.Row(
+        "models:test_account",
+        "Ask the account ID for a few words, and say how it went.",
+    ),
+}
+
+deferred.add_commands(auth, ELSEWHERE)
 
 
 # ── keys ─────────────────────────────────────────────────────────────────────────────────────
@@ -142,10 +174,10 @@ def list_accounts(as_json: bool, config: str | None) -> None:  # noqa: FBT001 �
 
 
 def _rows(settings: Settings, profiles: Mapping[str, JsonObject]) -> list[Row]:
-    rests = accounts.resting(settings)
+    rests = login_states.resting(settings)
     keys = {row.id: str(row.api_key) for row in settings.accounts}
     rows = []
-    for one in accounts.standings(settings, profiles):
+    for one in login_states.standings(settings, profiles):
         profile = profiles.get(one.id, {}) if one.source == "vault" else {"key": keys[one.id]}
         secret = profile.get("key") or profile.get("token") or ""
         off = "disabled; proxypal auth enable" if profile.get("disabled") is True else ""
@@ -286,13 +318,13 @@ def set_order(provider: str, ids: tuple[str, ...], config: str | None) -> None:
     name = accounts.provider_called(provider, settings).name
     wanted = [accounts.normalised(one, settings) for one in ids]
     if len(set(wanted)) < len(wanted):
-        raise click.UsageError("An account stands there twice.")
+        raise click.UsageError("An account stands there twice: name each once.")
     known = [row.id for row in settings.accounts] + list(vault_or_exit(settings).profiles)
     for one in wanted:
         if one not in known:
             fail(accounts.not_there(one, known, settings))
         if settings.provider_of(one) != name:
-            raise click.UsageError(f"{one} is no account of {name}.")
+            raise click.UsageError(f"{one} is no account of {name}. See: proxypal auth list")
     if settings.routing.order.get(name):
         fail(f"The settings have an order for {name}, under routing.order: change it there.")
     _revise_order(settings, name, wanted)

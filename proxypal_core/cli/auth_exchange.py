@@ -80,7 +80,7 @@ def export_accounts(path: Path, force: bool, config: str | None) -> None:  # noq
     try:
         store_files.write(path, f"{jsonio.dumps_pretty(document)}\n".encode())
     except OSError as error:
-        fail(f"{path} cannot be written: {error.strerror or error}")
+        fail(f"{path} cannot be written: {error.strerror or error}. Name another file.")
     click.echo(
         f"{len(snapshot.profiles)} accounts are in {path}, readable by you alone. They are not "
         "encrypted there: delete the file when it has served."
@@ -104,16 +104,19 @@ def _of_file(path: Path) -> Import:
     try:
         return _of_json(path)
     except OSError as error:
-        fail(f"{path} cannot be read: {error.strerror or error}")
+        fail(_unread(path, error))
     except Malformed as error:
-        fail(f"Nothing was imported: {path} {_told(error)}.")
+        fail(f"Nothing was imported: {path} {_told(error)}. Export it again, or name another file.")
 
 
 def _of_folder(folder: Path) -> Import:
     found = Import()
     paths = sorted(folder.rglob("*.json"))
     if not paths or len(paths) > _MOST_FILES:
-        fail(f"There are {len(paths)} JSON files in {folder}; is it the folder of logins?")
+        fail(
+            f"There are {len(paths)} JSON files in {folder}, so it is no folder of logins. Name that"
+            " one; usually it is ~/.cli-proxy-api."
+        )
     for path in paths:
         try:
             found += _of_json(path)
@@ -134,11 +137,11 @@ def _of_config(path: Path, settings: Settings) -> Import:
         config = jsonio.obj(yamlio.load(_bytes(path).decode("utf-8-sig")).value, "")
         found = interchange.from_cliproxyapi_config(config, settings.catalog)
     except OSError as error:
-        fail(f"{path} cannot be read: {error.strerror or error}")
+        fail(_unread(path, error))
     except (UnicodeDecodeError, yamlio.BadYaml) as error:
-        fail(f"Nothing was imported: {path} is not YAML: {error}")
+        fail(f"Nothing was imported: {path} is not YAML: {error}. Mend it, then again.")
     except Malformed as error:
-        fail(f"Nothing was imported: {path}: {error}.")
+        fail(f"Nothing was imported: {path}: {error}. Mend it, then again.")
     folder = Path(str(config.get("auth-dir") or "~/.cli-proxy-api")).expanduser()
     folder = path.parent / folder
     return found + _of_folder(folder) if any(folder.rglob("*.json")) else found
@@ -152,8 +155,16 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
+def _unread(path: Path, error: OSError) -> str:
+    return f"{path} cannot be read: {error.strerror or error}. Check its name, and that you may."
+
+
 def _told(error: Malformed) -> str:
-    return f"is not well made: {error}" if error.path else error.problem
+    return (
+        error.problem
+        if error.problem.startswith("is ") and not error.path
+        else f"is not well made: {error}"
+    )
 
 
 def _skipped(path: Path, reason: str) -> Import:

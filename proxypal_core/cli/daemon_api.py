@@ -1,26 +1,19 @@
 """Asking the running daemon, by its management API."""
 
-import asyncio
 import os
-import ssl
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
-from types import MappingProxyType
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-import aiohttp
 import click
 
-from proxypal_core.daemon import files
-from proxypal_core.daemon.run import reachable
+from proxypal_core.daemon import files, reach
+from proxypal_core.daemon.reach import reachable
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store import admin_key as admin_keys
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
 
-_SECONDS = 30.0
+SECONDS = 30.0
 
 
 class Refusal(Exception):
@@ -44,55 +37,30 @@ def call(
     Raises:
         Refusal: it refuses.
     """
-    return asyncio.run(_call(settings, method, path, body, query))
+    answer = reach.ask(
+        settings.listen,
+        method,
+        f"{path}?{urlencode(query)}" if query else path,
+        key=admin_key(settings),
+        seconds=SECONDS,
+        body=b"" if body is None else jsonio.dumps(body),
+    )
+    return None if answer is None else document(answer.status, answer.body)
 
 
-async def _call(
-    settings: Settings, method: str, path: str, body: JsonObject | None, query: Mapping[str, str]
-) -> JsonObject | None:
-    async with session(settings) as daemon:
-        return await ask(daemon, method, path, body, query)
-
-
-@asynccontextmanager
-async def session(settings: Settings) -> AsyncIterator[aiohttp.ClientSession]:
-    """The way to the daemon that *settings* describe, with its admin key."""
-    async with aiohttp.ClientSession(
-        reachable(settings.listen),
-        connector=aiohttp.TCPConnector(ssl=trust(settings.listen.tls.cert)),
-        headers={"Authorization": f"Bearer {admin_key(settings)}"},
-        timeout=aiohttp.ClientTimeout(total=_SECONDS),
-        trust_env=False,
-    ) as opened:
-        yield opened
-
-
-async def ask(
-    daemon: aiohttp.ClientSession,
-    method: str,
-    path: str,
-    body: JsonObject | None = None,
-    query: Mapping[str, str] = MappingProxyType({}),
-) -> JsonObject | None:
-    """What *daemon* answers; None when none runs.
+def document(status: int, body: bytes) -> JsonObject | None:
+    """What a daemon answers with *status* and *body*; None where that is no JSON.
 
     Raises:
         Refusal: it refuses.
     """
     try:
-        async with daemon.request(
-            method, path, params=query, json=body, allow_redirects=False
-        ) as answer:
-            data = await answer.read()
-            # Another program may have the port.
-            if answer.headers.get("server") != "proxypal":
-                return None
-            document = jsonio.load_object(data)
-    except (aiohttp.ClientError, OSError, TimeoutError, jsonio.Malformed):
+        found = jsonio.load_object(body)
+    except jsonio.Malformed:
         return None
-    if answer.status == 200:
-        return document
-    error = document.get("error")
+    if status == 200:
+        return found
+    error = found.get("error")
     raise Refusal(str(error.get("message")) if isinstance(error, dict) else f"it answered {error}")
 
 
@@ -110,11 +78,3 @@ def call_or_exit(
 def account_path(account: str, action: str) -> str:
     """The path of *action* on *account*."""
     return f"/api/accounts/{quote(account, safe='')}/{action}"
-
-
-def trust(cert: str) -> ssl.SSLContext:
-    """The usual authorities, and the daemon's own certificate, which may be self-signed."""
-    context = ssl.create_default_context()
-    if cert:
-        context.load_verify_locations(Path(cert).expanduser())
-    return context

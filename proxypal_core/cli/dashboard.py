@@ -8,7 +8,7 @@ from proxypal_core.cli import daemon_api
 from proxypal_core.cli.accounts import config_option, fail
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.cli.login import has_browser
-from proxypal_core.daemon.run import reachable
+from proxypal_core.daemon.reach import reachable
 from proxypal_core.wire import jsonio
 
 

@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 import click
 
 from proxypal_core import app
-from proxypal_core.cli import accounts
+from proxypal_core.cli import accounts, login_states
 from proxypal_core.cli.accounts import config_option
 from proxypal_core.daemon import files
-from proxypal_core.daemon.run import reachable
+from proxypal_core.daemon.port_owner import owner
+from proxypal_core.daemon.reach import is_proxypal, reachable
 from proxypal_core.settings.backends import backends_of
 from proxypal_core.settings.parse import SettingsError, without_effect
 from proxypal_core.settings.schema import Settings
@@ -36,6 +37,7 @@ EXIT_ERRORS = 1
 EXIT_WARNINGS = 2
 _SKEW = 60.0
 _SECONDS = 5.0
+_SOMEBODY = "another program"
 
 
 class Finding(NamedTuple):
@@ -155,15 +157,15 @@ def _modes(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 def _port(patient: Patient) -> Iterator[Finding]:
     listen = patient.settings.listen
-    if not listen.port or accounts.daemon_runs(patient.settings):
+    if not listen.port or is_proxypal(listen):
         return
     host = urlsplit(reachable(listen)).hostname or listen.host
     if _answers(host, listen.port):
         yield Finding(
             "error",
             "port",
-            f"another program listens on {host}:{listen.port}",
-            f"End it (who it is: {_who(listen.port)}), or set listen.port.",
+            f"{owner(host, listen.port) or _SOMEBODY} listens on {host}:{listen.port}",
+            "End it, or set listen.port.",
         )
 
 
@@ -177,9 +179,9 @@ def _squatters(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "error",
             "port",
-            f"another program listens on the same port at {other}, and gets what is sent to"
-            f" localhost:{listen.port}",
-            f"End it (who it is: {_who(listen.port)}), and have clients use {reachable(listen)}.",
+            f"{owner(other, listen.port) or _SOMEBODY} listens on the same port at {other}, and gets"
+            f" what is sent to localhost:{listen.port}",
+            f"End it, and have clients use {reachable(listen)}.",
         )
 
 
@@ -189,10 +191,6 @@ def _answers(host: str, port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def _who(port: int) -> str:
-    return f"lsof -i :{port}" if shutil.which("lsof") else f"ss -ltnp 'sport = :{port}'"
 
 
 # ── surroundings ─────────────────────────────────────────────────────────────────────────────
@@ -255,7 +253,7 @@ def _notices(patient: Patient) -> Iterator[Finding]:
 
 
 def _accounts(patient: Patient) -> Iterator[Finding]:
-    rows = accounts.standings(patient.settings, patient.profiles)
+    rows = login_states.standings(patient.settings, patient.profiles)
     if not rows:
         yield Finding(
             "warning",
@@ -278,7 +276,7 @@ def _accounts(patient: Patient) -> Iterator[Finding]:
                 )
             case _:
                 pass
-    for name, why in accounts.resting(patient.settings).items():
+    for name, why in login_states.resting(patient.settings).items():
         yield Finding("warning", "accounts", f"{name}: {why}", f"proxypal auth test {name}")
 
 

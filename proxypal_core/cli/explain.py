@@ -9,7 +9,7 @@ import click
 
 from proxypal_core import app, routing
 from proxypal_core.cli import daemon_api
-from proxypal_core.cli.auth import vault_or_exit
+from proxypal_core.cli.accounts import vault_or_exit
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon import files
 from proxypal_core.settings.schema import Duration, Settings

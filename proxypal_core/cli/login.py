@@ -7,6 +7,7 @@ import sys
 import webbrowser
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -61,13 +62,17 @@ def login(
             _logged_in(settings, oauth, device=device, paste=paste, browser=not no_browser)
         )
     except LoginRefused as refused:
-        fail(f"Nothing was stored: {refused}.")
+        _nothing_stored(str(refused), known)
     except Broken as broken:
-        fail(f"Nothing was stored: {broken.failure.message}.")
+        _nothing_stored(broken.failure.message, known)
     except TimeoutError:
-        fail(f"Nothing was stored: nobody came back within {ways.PATIENCE / 60:g} minutes.")
+        _nothing_stored(f"nobody came back within {ways.PATIENCE / 60:g} minutes", known)
     profile = protocol.profile_of(known.name, grant, app.Clock().now())
     _keep(settings, known, profile, name or _email(known, profile))
+
+
+def _nothing_stored(why: str, known: Provider) -> NoReturn:
+    fail(f"Nothing was stored: {why}. Once more: proxypal auth login {known.name}")
 
 
 def _email(known: Provider, profile: JsonObject) -> str | None:

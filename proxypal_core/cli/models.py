@@ -10,12 +10,13 @@ import click
 import msgspec
 
 from proxypal_core import app, routing
-from proxypal_core.accounts.account import Account
-from proxypal_core.cli import accounts, probe
-from proxypal_core.cli.accounts import SOON, Standing, config_option, fail, vault_or_exit
+from proxypal_core.accounts.account import Account, model_for
+from proxypal_core.cli import accounts, login_states, outcomes
+from proxypal_core.cli.accounts import config_option, fail, vault_or_exit
 from proxypal_core.cli.loading import settings_or_exit
-from proxypal_core.daemon.run import reachable
-from proxypal_core.gateway.account_check import model_for
+from proxypal_core.cli.login_states import SOON, Standing
+from proxypal_core.cli.outcomes import Outcome
+from proxypal_core.daemon.reach import is_proxypal, reachable
 from proxypal_core.providers.backend import builtin_rows
 from proxypal_core.providers.catalog import find
 from proxypal_core.settings.backends import backends_of
@@ -64,34 +65,40 @@ def status(
     """Show each account, whether its login is in force, and what is missing."""
     settings = settings_or_exit(config)
     snapshot = vault_or_exit(settings)
-    rows = accounts.standings(settings, snapshot.profiles)
+    rows = login_states.standings(settings, snapshot.profiles)
     whole = app.with_profiles(settings, snapshot.profiles, snapshot.bookkeeping)
     missing = list(_missing(whole))
     usable = [one for one in app.accounts_of(whole) if one.provider != _DEMO and not one.disabled]
-    outcomes = probe.probe(whole, usable) if probing else []
-    rests = accounts.resting(whole)
+    probed = _probed(whole, usable) if probing else []
+    rests = login_states.resting(whole)
     programs = _programs(settings)
     if as_json:
         shown = {
             "accounts": [row._asdict() for row in rows],
             "resting": dict(rests),
             "missing": missing,
-            "probes": [one._asdict() for one in outcomes],
+            "probes": [one._asdict() for one in probed],
             "programs": [msgspec.structs.asdict(one) for one in programs],
             "expiring_within_seconds": SOON,
         }
         click.echo(jsonio.dumps_pretty(shown))
     else:
-        _tell(rows, rests, missing, outcomes)
+        _tell(rows, rests, missing, probed)
         _tell_programs(programs, settings)
         click.echo(_next_step(whole, usable))
     if check:
         sys.exit(exit_code(rows, missing))
-    if any(one.outcome != "ok" for one in outcomes):
+    if any(one.outcome != "ok" for one in probed):
         sys.exit(EXIT_MISSING)
 
 
 _DEMO = "demo"
+
+
+def _probed(settings: Settings, usable: Sequence[Account]) -> list[Outcome]:
+    from proxypal_core.cli import probe  # noqa: PLC0415 — the whole gateway
+
+    return probe.probe(settings, usable)
 
 
 def exit_code(rows: Sequence[Standing], missing: Sequence[str]) -> int:
@@ -117,7 +124,7 @@ def _tell(
     rows: Sequence[Standing],
     rests: Mapping[str, str],
     missing: Sequence[str],
-    outcomes: Sequence[probe.Outcome],
+    probed: Sequence[Outcome],
 ) -> None:
     now = app.Clock().now()
     if rows:
@@ -128,10 +135,10 @@ def _tell(
         click.echo(accounts.table(("id", "type", "source", "state", "expires", "note"), shown))
     for name in missing:
         click.echo(f"{name} is in a route and has no account: proxypal auth add-key {name}")
-    if outcomes:
+    if probed:
         click.echo()
         head = ("account", "model", "probe", "time", "message")
-        click.echo(accounts.table(head, probe.lines(outcomes)))
+        click.echo(accounts.table(head, outcomes.lines(probed)))
 
 
 def _programs(settings: Settings) -> Sequence[Found]:
@@ -178,7 +185,7 @@ def _next_step(settings: Settings, usable: Sequence[Account]) -> str:
         (f"{one.provider}/{found}" for one in usable if (found := model_for(one, providers))),
         "demo",
     )
-    runs = accounts.daemon_runs(settings)
+    runs = is_proxypal(settings.listen)
     start = "" if runs else " proxypal serve, and in another terminal"
     key = " -H 'authorization: Bearer CLIENT_KEY'" if settings.client_keys else ""
     body = jsonio.dumps_text({"model": model, "messages": [{"role": "user", "content": "Hello!"}]})
@@ -206,11 +213,13 @@ def test_account(account: str, as_json: bool, config: str | None) -> None:  # no
         fail(f"{wanted} is not used: {app.hindrance(settings, wanted, snapshot.profiles[wanted])}")
     if not found:
         fail(accounts.not_there(wanted, [one.id for one in app.accounts_of(whole)], settings))
-    (outcome,) = probe.probe(whole, found)
+    (outcome,) = _probed(whole, found)
     if as_json:
         click.echo(jsonio.dumps_text(outcome._asdict()))
     elif outcome.outcome == "ok":
         click.echo(f"{wanted} answers, with {outcome.model}, in {outcome.seconds:.1f} seconds.")
     else:
-        click.echo(f"{wanted} does not answer ({outcome.outcome}): {probe.shown(outcome.message)}")
+        click.echo(
+            f"{wanted} does not answer ({outcome.outcome}): {outcomes.shown(outcome.message)}"
+        )
     sys.exit(0 if outcome.outcome == "ok" else 1)

@@ -7,7 +7,7 @@ takes.
 import asyncio
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import NamedTuple
 
@@ -18,7 +18,8 @@ from proxypal_core import app
 from proxypal_core.accounts.account import Account
 from proxypal_core.cli import daemon_api
 from proxypal_core.cli.accounts import logins
-from proxypal_core.daemon.run import is_proxypal, reachable
+from proxypal_core.cli.outcomes import Outcome
+from proxypal_core.daemon.reach import is_proxypal, reachable, trust
 from proxypal_core.gateway.account_check import SECONDS
 from proxypal_core.gateway.server import server
 from proxypal_core.settings.schema import Settings
@@ -47,18 +48,6 @@ _OUTCOMES: Mapping[str, str] = {
 }
 
 
-class Outcome(NamedTuple):
-    """``outcome`` is ok, auth, rate_limit, billing, timeout, format, no_model, unreachable or
-    unknown.
-    """
-
-    account: str
-    model: str
-    outcome: str
-    seconds: float
-    message: str = ""
-
-
 class _Way(NamedTuple):
     """Where a gateway is, and the key of its management API."""
 
@@ -73,7 +62,7 @@ def probe(settings: Settings, accounts: Sequence[Account]) -> list[Outcome]:
 
 
 async def _probe_all(settings: Settings, accounts: Sequence[Account]) -> list[Outcome]:
-    running = await is_proxypal(settings.listen)
+    running = await asyncio.to_thread(is_proxypal, settings.listen)
     slots = asyncio.Semaphore(AT_A_TIME)
     async with (
         nullcontext(_running_way(settings)) if running else _own_way(settings) as way,
@@ -96,7 +85,7 @@ def _running_way(settings: Settings) -> _Way:
     return _Way(
         reachable(settings.listen),
         daemon_api.admin_key(settings),
-        daemon_api.trust(tls) if tls else True,
+        trust(tls) if tls else True,
     )
 
 
@@ -136,16 +125,3 @@ async def _probe(session: aiohttp.ClientSession, way: _Way, account: Account) ->
         round(float(found["seconds"]), 3),
         str(found["message"]),
     )
-
-
-def shown(text: str) -> str:
-    """*text* of a provider as it may drive no terminal, on one line."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:200]
-
-
-def lines(outcomes: Iterable[Outcome]) -> list[tuple[str, ...]]:
-    """*outcomes* as rows of a table: account, model, outcome, time, message."""
-    return [
-        (one.account, one.model, one.outcome, f"{one.seconds:.1f}s", shown(one.message))
-        for one in outcomes
-    ]

@@ -19,7 +19,6 @@ from proxypal_core.agents.agent import (
     expanded,
 )
 from proxypal_core.agents.tree import Unreadable
-from proxypal_core.cli import accounts
 from proxypal_core.cli.accounts import config_option, fail
 from proxypal_core.cli.agents import (
     agent_argument,
@@ -32,7 +31,7 @@ from proxypal_core.cli.agents import (
 )
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon import files as places
-from proxypal_core.daemon.run import reachable
+from proxypal_core.daemon.reach import is_proxypal, reachable
 from proxypal_core.store import agent_files, files
 
 EXIT_NOT_FOUND = 127
@@ -58,7 +57,7 @@ def run(agent: Agent, model: str | None, config: str | None, arguments: Sequence
         fail(
             f"There is no program {agent.command} here. Install {agent.label}{how}", EXIT_NOT_FOUND
         )
-    if not accounts.daemon_runs(settings):
+    if not is_proxypal(settings.listen):
         fail(
             f"No daemon answers at {reachable(settings.listen)}, so {agent.label} was not started."
             " Start one in another terminal: proxypal serve"
@@ -85,7 +84,10 @@ def _lay(folder: Path, copy: Copy, given: Values, *, asked: bool) -> None:
     except (Unreadable, UnicodeDecodeError) as error:
         fail(f"{source} cannot be read: {error}. Mend it, then again.")
     except OSError as error:
-        fail(f"{error.filename or path}: {error.strerror or error}")
+        fail(
+            f"{error.filename or path} cannot be used: {error.strerror or error}. See whose it is,"
+            " and its mode."
+        )
 
 
 def _become(argv: list[str], variables: Mapping[str, str]) -> None:
@@ -95,4 +97,7 @@ def _become(argv: list[str], variables: Mapping[str, str]) -> None:
             sys.exit(subprocess.call(argv, env=variables))  # noqa: S603 — the user's own program
         os.execve(argv[0], argv, variables)  # noqa: S606 — no shell is wanted
     except OSError as error:
-        fail(f"{argv[0]} cannot be started: {error.strerror or error}", EXIT_NOT_FOUND)
+        fail(
+            f"{argv[0]} cannot be started: {error.strerror or error}. Install it again.",
+            EXIT_NOT_FOUND,
+        )

@@ -74,7 +74,9 @@ def install(dry_run: bool, config: str | None) -> None:  # noqa: FBT001 — clic
             found.file.parent.mkdir(parents=True, exist_ok=True)
             found.file.write_bytes(found.content)
         except OSError as error:
-            fail(f"{found.file} cannot be written: {error.strerror or error}")
+            fail(
+                f"{found.file} cannot be written: {error.strerror or error}. See whose its folder is."
+            )
         click.echo(f"Wrote {found.file}.")
     _do(found.install, dry_run=dry_run)
     if not dry_run:
@@ -135,9 +137,12 @@ def _do(commands: Sequence[Command], *, dry_run: bool) -> None:
         if dry_run:
             click.echo(shlex.join(command))
         elif shutil.which(command[0]) is None:
-            fail(f"{command[0]} is not there, which is needed for: {shlex.join(command)}")
+            fail(
+                f"{command[0]} is not there, which is needed for: {shlex.join(command)}. Install it,"
+                " then again."
+            )
         elif code := _run(command):
-            fail(f"{shlex.join(command)} ended with {code}.")
+            fail(f"{shlex.join(command)} ended with {code}. Mend what it says above, then again.")
 
 
 def _run(command: Command) -> int:

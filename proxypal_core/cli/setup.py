@@ -13,7 +13,6 @@ from proxypal_core import app
 from proxypal_core.agents import edits as ways
 from proxypal_core.agents.agent import Agent, Values, edits
 from proxypal_core.agents.tree import Unreadable, spelt
-from proxypal_core.cli import accounts
 from proxypal_core.cli.accounts import config_option, fail
 from proxypal_core.cli.agents import (
     agent_argument,
@@ -27,6 +26,7 @@ from proxypal_core.cli.agents import (
     usable,
 )
 from proxypal_core.cli.loading import settings_or_exit
+from proxypal_core.daemon.reach import is_proxypal
 from proxypal_core.store import agent_files, files
 from proxypal_core.store.agent_files import BadReceipt, Changed, Receipt
 from proxypal_core.wire import jsonio
@@ -86,7 +86,7 @@ def setup(
     click.echo(f"{agent.label} is set up for the proxy{_asking(stand_in)}.")
     if not found(agent.command):
         click.echo(f"There is no program {agent.command} here yet.", err=True)
-    if not accounts.daemon_runs(settings):
+    if not is_proxypal(settings.listen):
         click.echo("No daemon runs yet: proxypal serve", err=True)
 
 
@@ -192,7 +192,10 @@ def _receipt(agent: Agent) -> Receipt | None:
     try:
         return receipts().read(agent.name)
     except BadReceipt as error:
-        fail(f"{error}. Nothing was changed.")
+        fail(
+            f"{error}. Nothing was changed. Use the version of proxypal that wrote it, or delete it:"
+            f" then what {agent.label} has now counts as its own."
+        )
 
 
 @contextmanager
@@ -209,9 +212,15 @@ def _explained(path: Path) -> Iterator[None]:
     except Unreadable as error:
         fail(f"{path} cannot be read, so nothing was changed: {error}. Mend it, then again.")
     except UnicodeDecodeError as error:
-        fail(f"{path} is not UTF-8 text (byte {error.start}), so nothing was changed.")
+        fail(
+            f"{path} is not UTF-8 text (byte {error.start}), so nothing was changed. Save it as"
+            " UTF-8, then again."
+        )
     except OSError as error:
-        fail(f"{error.filename or path}: {error.strerror or error}")
+        fail(
+            f"{error.filename or path} cannot be used: {error.strerror or error}. See whose it is,"
+            " and its mode."
+        )
 
 
 # ── told ─────────────────────────────────────────────────────────────────────────────────────

@@ -1,22 +1,19 @@
 """``proxypal statusline``: one short line, for tmux and for Claude Code.
 
-It is run every few seconds, so it asks with the standard library: to import an HTTP client takes
-longer than everything that is done here. Nothing goes wrong aloud: its place is somebody's prompt.
+It is run every few seconds, and imports little. Nothing goes wrong aloud: its place is somebody's
+prompt.
 """
 
 import os
 import select
-import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from proxypal_core.accounts.account import masked
 from proxypal_core.cli import standing
 from proxypal_core.cli.standing import Standing
-from proxypal_core.daemon import files
+from proxypal_core.daemon import files, reach
 from proxypal_core.settings.parse import SettingsError
 from proxypal_core.settings.schema import Listen
 from proxypal_core.store import admin_key
@@ -25,7 +22,6 @@ from proxypal_core.wire.countdown import countdown
 
 TIMEOUT = 1.0
 OFF = "proxypal off"
-_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _DEMO = "demo"
 
 
@@ -93,29 +89,10 @@ def _asked(config: str | None) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 
 def _answer(listen: Listen, key: str, path: str) -> Mapping[str, Any]:
-    """By HTTP/1.0, whose answers are whole when the connection ends."""
-    host = _HERE.get(listen.host, listen.host)
-    with closing(_connection(host, listen)) as connection:
-        connection.sendall(
-            f"GET {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
-        )
-        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-    # Another program may have the port.
-    if head.split()[1:2] != [b"200"] or b"\r\nserver: proxypal" not in head.lower():
+    answer = reach.ask(listen, "GET", path, key=key, seconds=TIMEOUT)
+    if answer is None or answer.status != 200:
         raise _Away
-    return jsonio.load_object(body)
-
-
-def _connection(host: str, listen: Listen) -> socket.socket:
-    connection = socket.create_connection((host, listen.port), TIMEOUT)
-    if not listen.tls.cert:
-        return connection
-    import ssl  # noqa: PLC0415 — as much work as all the rest
-
-    trust = ssl.create_default_context()
-    trust.load_verify_locations(Path(listen.tls.cert).expanduser())
-    return trust.wrap_socket(connection, server_hostname=host)
+    return jsonio.load_object(answer.body)
 
 
 def _is_read_by_claude() -> bool:

@@ -19,12 +19,12 @@ import click
 from aiohttp_sse_client.client import EventSource
 
 from proxypal_core.app import meanwhile
-from proxypal_core.cli import daemon_api, standing
+from proxypal_core.cli import daemon_session, standing
 from proxypal_core.cli.accounts import config_option, fail
 from proxypal_core.cli.daemon_api import Refusal
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.cli.standing import plain
-from proxypal_core.daemon.run import reachable
+from proxypal_core.daemon.reach import reachable
 from proxypal_core.settings.schema import Settings
 from proxypal_core.wire import jsonio
 from proxypal_core.wire.countdown import countdown
@@ -75,7 +75,7 @@ def top(once: bool, as_json: bool, config: str | None) -> None:  # noqa: FBT001 
 
 
 async def _once(as_json: bool, settings: Settings) -> None:  # noqa: FBT001 — the command's own flag
-    async with daemon_api.session(settings) as daemon:
+    async with daemon_session.session(settings) as daemon:
         picture = await _asked(daemon, ROWS)
     if picture is None:
         raise _NobodyThere
@@ -87,7 +87,7 @@ async def _once(as_json: bool, settings: Settings) -> None:  # noqa: FBT001 — 
 
 
 async def _live(settings: Settings) -> None:
-    async with daemon_api.session(settings) as daemon:
+    async with daemon_session.session(settings) as daemon:
         picture = await _asked(daemon, _MOST_ROWS)
         if picture is None:
             raise _NobodyThere
@@ -118,14 +118,12 @@ async def _next(woken: asyncio.Event) -> None:
 
 async def _asked(daemon: aiohttp.ClientSession, rows: int) -> Picture | None:
     """None when no daemon answers."""
-    state = await daemon_api.ask(daemon, "GET", "/api/state")
+    state = await daemon_session.ask(daemon, "/api/state")
     if state is None:
         return None
     since = f"{standing.midnight(state['now']):.0f}"
-    used = await daemon_api.ask(
-        daemon, "GET", "/api/usage", query={"by": "provider", "since": since}
-    )
-    last = await daemon_api.ask(daemon, "GET", "/api/requests", query={"limit": str(rows)})
+    used = await daemon_session.ask(daemon, "/api/usage", query={"by": "provider", "since": since})
+    last = await daemon_session.ask(daemon, "/api/requests", query={"limit": str(rows)})
     if used is None or last is None:
         return None
     return Picture(state, used["total"], last["requests"])

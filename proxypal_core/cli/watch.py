@@ -19,7 +19,7 @@ from aiohttp_sse_client.client import EventSource
 from proxypal_core.cli import daemon_api
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon import files
-from proxypal_core.daemon.run import reachable
+from proxypal_core.daemon.reach import reachable, trust
 from proxypal_core.store import admin_key as admin_keys
 from proxypal_core.wire import jsonio
 
@@ -47,7 +47,7 @@ def watch(
         click.echo("There is no admin key yet: start the daemon once (proxypal serve).", err=True)
         sys.exit(1)
     try:
-        asyncio.run(_follow(url, key, daemon_api.trust(settings.listen.tls.cert), as_json, count))
+        asyncio.run(_follow(url, key, trust(settings.listen.tls.cert), as_json, count))
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
@@ -77,7 +77,7 @@ def _reason(error: Exception) -> str:
 async def _follow(
     url: str,
     key: str,
-    trust: ssl.SSLContext,
+    tls: ssl.SSLContext,
     as_json: bool,  # noqa: FBT001 — the command's own flag
     count: int | None,
 ) -> None:
@@ -95,7 +95,7 @@ async def _follow(
                     reconnection_time=timedelta(seconds=RECONNECT_SECONDS),
                     max_connect_retry=0,
                     session=session,
-                    ssl=trust,
+                    ssl=tls,
                 ) as events,
             ):
                 met = True

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from proxypal_core import app
 from proxypal_core.cli import accounts as module
-from proxypal_core.cli import main as program
+from proxypal_core.cli import serve as program
 from proxypal_core.cli.main import main
 from proxypal_core.settings.parse import parse
 from proxypal_core.settings.schema import SecretText

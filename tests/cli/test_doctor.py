@@ -8,6 +8,7 @@ from email.utils import formatdate
 import pytest
 
 from proxypal_core.cli import doctor as module
+from proxypal_core.daemon.port_owner import owner
 from proxypal_core.wire import jsonio
 from tests.cli.home import KEY, Home
 from tests.running import free_port
@@ -91,9 +92,10 @@ def test_another_program_on_our_port_is_found(home):
     with listening("127.0.0.1") as port:
         home.configure(f"listen: {{port: {port}}}")
         code, (row,) = findings(home)
+        who = owner("127.0.0.1", port) or "another program"
 
     assert code == 1
-    assert f"another program listens on 127.0.0.1:{port}" in row["problem"]
+    assert row["problem"] == f"{who} listens on 127.0.0.1:{port}"
 
 
 def test_another_program_at_the_other_loopback_address_is_found(home):

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from proxypal_core import app
 from proxypal_core.cli import models as module
-from proxypal_core.cli.accounts import Standing
+from proxypal_core.cli.login_states import Standing
 from proxypal_core.wire import jsonio
 from tests.cli.home import KEY, Home
 from tests.running import daemon, ran

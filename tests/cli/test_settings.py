@@ -4,7 +4,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from proxypal_core.cli.settings import config
+from proxypal_core.cli.main import main
 from proxypal_core.providers.catalog import builtin_rows
 from proxypal_core.wire import jsonio
 
@@ -20,7 +20,7 @@ def run(tmp_path, monkeypatch):
     def invoke(text, *arguments):
         if text is not None:
             (tmp_path / "config.yaml").write_text(text)
-        return CliRunner().invoke(config, list(arguments))
+        return CliRunner().invoke(main, ["config", *arguments])
 
     return invoke
 

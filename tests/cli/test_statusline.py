@@ -166,15 +166,3 @@ async def test_a_wrong_key_and_another_program_at_the_port_are_nobody(tmp_path):
         found = await printed(PROXYPAL_CONFIG=str(config), PROXYPAL_ADMIN_KEY="another-key")
 
     assert found == OFF
-
-
-async def test_it_imports_no_http_client_and_no_command():
-    code = (
-        "import sys; sys.argv = ['proxypal', 'statusline']\n"
-        "from proxypal_core.__main__ import main\n"
-        "main()\n"
-        "print(*{'aiohttp', 'click', 'http.client', 'ssl', 'asyncio'} & set(sys.modules))"
-    )
-    found = await ran(program=("-c", code))
-
-    assert found.out.splitlines() == [OFF, ""]
