@@ -35,6 +35,7 @@ from tests.fault_server import (
     Stall,
     Status,
     Whole,
+    Wire,
 )
 from tests.fault_server.transcripts import DIALECTS
 
@@ -669,6 +670,31 @@ async def test_raw_is_taken_at_its_word(http, fault_server, headers):
 
     assert (response.status, body) == (418, b"abcd")
     assert headers.items() <= response.headers.items()
+
+
+async def test_wire_is_all_that_the_reader_gets(fault_server):
+    fault_server.script(Wire([b"HTTP/1.1 200 OK\r\n", b"Content-Length: 9\r\n\r\n", b"half"]))
+    reader, writer = await asyncio.open_connection(*fault_server.origin[7:].split(":"))
+
+    writer.write(b"POST /v1/files HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    got = await reader.read()
+    writer.close()
+
+    assert got == b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
+
+
+@pytest.mark.parametrize(
+    ("end", "error"), [("reset", ConnectionResetError), ("stall", TimeoutError)]
+)
+async def test_wire_may_end_otherwise(fault_server, end, error):
+    fault_server.script(Wire([b"HTTP/1.1 200 OK\r\n"], end=end))
+    reader, writer = await asyncio.open_connection(*fault_server.origin[7:].split(":"))
+
+    writer.write(b"POST /v1/files HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    with pytest.raises(error):
+        await asyncio.wait_for(reader.read(), 0.05)
+    writer.close()
 
 
 async def test_a_status_may_have_a_body_and_headers_of_its_own(http, fault_server):

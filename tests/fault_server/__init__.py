@@ -14,7 +14,7 @@ waits for time: a stall lasts until ``release``, and ``until`` waits for what th
 Tests get a running one from the fixture ``fault_server``.
 """
 
-from tests.fault_server.server import FaultServer, Received
+from tests.fault_server.server import MARK, FaultServer, Received
 from tests.fault_server.steps import (
     Answer,
     CleanEndAfter,
@@ -34,10 +34,12 @@ from tests.fault_server.steps import (
     Status,
     Step,
     Whole,
+    Wire,
 )
 from tests.fault_server.transcripts import SCENARIOS, Call, Scenario
 
 __all__ = [
+    "MARK",
     "SCENARIOS",
     "Answer",
     "Call",
@@ -61,4 +63,5 @@ __all__ = [
     "Status",
     "Step",
     "Whole",
+    "Wire",
 ]

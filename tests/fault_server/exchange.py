@@ -88,6 +88,16 @@ class Exchange:
         await _let_others_read()
         await self.response.write(data)
 
+    async def send(self, data: bytes) -> None:
+        """These bytes on the connection as they are, in place of an answer that was begun."""
+        await _let_others_read()
+        transport = self._http.transport
+        if transport is None:
+            raise ConnectionResetError
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(data)
+        await self._http.writer.drain()
+
     async def finish(self) -> None:
         assert self.response is not None, "the answer was not begun"
         self.request.finished = True

@@ -8,7 +8,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tests.fault_server import errors
 from tests.fault_server.exchange import Exchange
@@ -266,6 +266,28 @@ class Raw:
         for chunk in self.chunks:
             await exchange.write(chunk)
         await exchange.finish()
+
+
+@dataclass(frozen=True)
+class Wire:
+    """Exactly these bytes, the status line among them, and then *end*. It must be told to the reader,
+    or be plain from *end*, where the answer ends: nothing is added.
+    """
+
+    pieces: Sequence[bytes]
+    end: Literal["close", "reset", "stall"] = "close"
+
+    async def play(self, exchange: Exchange) -> None:
+        for piece in self.pieces:
+            await exchange.send(piece)
+        match self.end:
+            case "close":
+                exchange.hang_up()
+            case "reset":
+                await exchange.reset()
+            case "stall":
+                await exchange.stall()
+                exchange.hang_up()
 
 
 async def _send(
