@@ -23,6 +23,7 @@ class Running:
         self._printed = asyncio.Event()
         # Read all the time: a process whose pipe is full stands still.
         self._reading = asyncio.gather(self._read("out"), self._read("err"))
+        self._reading.add_done_callback(lambda _: self._printed.set())
 
     async def says(self, text):
         """The first line on standard error with *text* in it."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from proxypal_core.accounts.account import Account, Secret
-from proxypal_core.cli.auth import vault_of
+from proxypal_core.cli.accounts import vault_of
 from proxypal_core.providers.provider import OAuth, Provider
 from proxypal_core.settings.parse import parse
 from proxypal_core.store.logins import Logins

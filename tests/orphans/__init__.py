@@ -16,6 +16,7 @@ import aiohttp
 from proxypal_core.wire import jsonio
 from tests.fake_cli import row
 from tests.running import PATIENCE, daemon
+from tests.upstream.programs import running
 
 WITHIN = 6.0
 """Seconds after which nothing may be left."""
@@ -42,7 +43,7 @@ async def one_round(folder: Path, *, deaf: bool = False) -> float:
         async with _begun(started.url, pids) as tree:
             os.kill(started.process.pid, signal.SIGKILL)
             killed = time.monotonic()
-        while left := [pid for pid in tree if runs(pid)]:
+        while left := [pid for pid in tree if running(pid)]:
             assert time.monotonic() - killed < WITHIN, f"still there: {left}"
             await asyncio.sleep(0.02)
         ended = time.monotonic() - killed
@@ -78,12 +79,3 @@ async def _begun(url: str, pids: Path) -> AsyncIterator[list[int]]:
 
 def _numbers(file: Path) -> list[int]:
     return [int(line) for line in file.read_text().split()]
-
-
-def runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"

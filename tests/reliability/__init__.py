@@ -1,0 +1,1 @@
+"""The promises of reliability in figures: `make reliability`."""
