@@ -6,7 +6,7 @@ import socket
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.fault_server.fixture"]
+pytest_plugins = ["tests.fault_server.fixture", "tests.security.plugin"]
 
 settings.register_profile(
     "ci",

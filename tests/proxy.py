@@ -13,7 +13,7 @@ from proxypal_core.gateway.server import server
 from proxypal_core.settings.parse import parse
 from proxypal_core.settings.schema import Settings
 
-ADMIN_KEY = "admin-key-of-the-tests"
+ADMIN_KEY = "admin-CANARY-key-of-the-tests"
 HOST = "127.0.0.1"
 
 
