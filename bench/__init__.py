@@ -1,1 +1,1 @@
-"""Measurements, run by hand: they print numbers and judge nothing."""
+"""Measurements, run by hand: `make bench`, `make bench-check`, `python -m bench.usage`."""
