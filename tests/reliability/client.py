@@ -57,15 +57,12 @@ def request(dialect, model, *, stream=True, text="Hello?"):
 class Client(asyncio.Protocol):
     """One connection. ``begun`` is done at the first byte of an answer, ``ended`` is the answer."""
 
-    def __init__(self, *, reads=True):
-        self._reads = reads
+    def __init__(self):
         self.begun = self.ended = None
         self._transport = None
 
     def connection_made(self, transport):
         self._transport = transport
-        if not self._reads:
-            transport.pause_reading()
 
     def ask(self, dialect, model, *, stream=True, text="Hello?"):
         loop = asyncio.get_running_loop()
@@ -125,7 +122,9 @@ async def connected(url, *, reads=True, receive_buffer=0):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(connection, (address.hostname, address.port))
-    _, client = await loop.create_connection(lambda: Client(reads=reads), sock=connection)
+    transport, client = await loop.create_connection(Client, sock=connection)
+    if not reads:
+        transport.pause_reading()
     return client
 
 
