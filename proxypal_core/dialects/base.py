@@ -78,17 +78,18 @@ class Decoder(Protocol):
     """Reads an upstream's stream. Keeps the grammar of ``hub.events`` whatever arrives."""
 
     @property
-    def repeats(self) -> bool:
-        """Whether an event that is as the one before but for its text is read as that was."""
-        ...
-
-    @property
     def proven(self) -> bool:
         """Whether the answer is known to be complete, though more of it may be on its way."""
         ...
 
     def read(self, frame: Frame, /) -> Iterable[Event]:
         """The events that *frame* tells; nothing after the terminal one."""
+        ...
+
+    def heard(self, texts: Sequence[bytes], /) -> None:
+        """More of the open text has come, in events that were not read: *texts*, escaped as JSON has
+        them between its quotes.
+        """
         ...
 
     def end(self) -> Iterable[Event]:
@@ -105,9 +106,9 @@ class Encoder(Protocol):
         """The bytes that tell *event*; empty when it needs none (yet)."""
         ...
 
-    def say(self, escaped: bytes, /) -> bytes:
-        """As ``write`` of more of the open text, which is *escaped* as JSON has it between its quotes,
-        in a fraction of the time; empty where it has to be written.
+    def say(self, texts: Sequence[bytes], /) -> bytes:
+        """As ``write`` of more of the open text for each of *texts*, which are escaped as JSON has them
+        between its quotes, in a fraction of the time; empty where they have to be written.
         """
         ...
 

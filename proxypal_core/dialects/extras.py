@@ -34,7 +34,8 @@ def refuse_state(request: Request, own: str) -> None:
     """Raises ``Refused`` for a request that refers to state of a provider that is not its target's."""
     for field in state(request, own):
         raise invalid(
-            f"{field}: refers to state of one provider, which another does not have", param=field
+            f"{field}: is kept at one provider alone; leave it out, or ask a model there",
+            param=field,
         )
 
 
@@ -42,7 +43,10 @@ def refuse_several(request: Request) -> None:
     """Raises ``Refused`` for a request that wants several answers: another dialect gets one."""
     if (request.sampling.n or 1) > 1:
         field = "candidateCount" if request.dialect == "gemini" else "n"
-        raise invalid(f"{field}: this provider gives one answer to a request", param=field)
+        raise invalid(
+            f"{field}: this provider gives one answer to a request; ask again for another",
+            param=field,
+        )
 
 
 def visible(request: Request, own: str) -> list[str]:

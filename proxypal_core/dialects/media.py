@@ -94,7 +94,9 @@ def decoded_text(source: Base64) -> str:
     try:
         return base64.b64decode(source.data, validate=True).decode("utf-8", "replace")
     except ValueError:
-        raise invalid(f"a file of type {source.mime} is not valid base64") from None
+        raise invalid(
+            f"a file of type {source.mime} is not valid base64; encode it again"
+        ) from None
 
 
 def stored_elsewhere(what: str) -> Refused:

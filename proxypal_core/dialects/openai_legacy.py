@@ -17,9 +17,11 @@ def to_chat(doc: JsonObject) -> JsonObject:
         Refused: it uses what chat models do not do.
     """
     if doc.get("suffix"):
-        raise invalid("suffix: a chat model cannot insert text", param="suffix")
+        raise invalid("suffix: a chat model cannot insert text; leave it out", param="suffix")
     if doc.get("echo"):
-        raise invalid("echo: the prompt cannot be echoed by a chat model", param="echo")
+        raise invalid(
+            "echo: the prompt cannot be echoed by a chat model; leave it out", param="echo"
+        )
     if (jsonio.opt(doc, "best_of", jsonio.integer) or 1) > 1:
         raise invalid("best_of: only 1 is possible with a chat model", param="best_of")
     if doc.get("logprobs"):

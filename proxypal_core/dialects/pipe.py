@@ -5,13 +5,13 @@ What it has seen stands in ``seen``; whether an answer may still be moved elsewh
 or must be broken off is read there.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from proxypal_core.dialects import failures
-from proxypal_core.dialects.alike import Alike, around
+from proxypal_core.dialects.alike import Alike, around, is_numbered
 from proxypal_core.dialects.base import Dialect, Encoded, Notice, Reply
 from proxypal_core.dialects.carry import Outgoing
 from proxypal_core.dialects.stopping import Stopping
@@ -108,17 +108,17 @@ class Passthrough:
         self._dialect = dialect
         self._reply = reply
         self._revise = revise
-        self._rename: Callable[[bytes], bytes] | None = self._renamed if rename else None
+        self._rename = rename
         self._splitter = sse.Splitter()
         self._alike = Alike()
         self._before = self._after = b""
 
     def feed(self, data: bytes, /) -> bytes:
         try:
-            raws = self._splitter.feed(data)
+            block = self._splitter.block(data)
         except sse.EventTooLong as error:
             return self._broken(Failure(Kind.TRUNCATED, str(error)))
-        return b"".join([self._quickly(raw) or self._pass(raw) for raw in raws])
+        return self._alike.feed(block, self._said, self._pass)
 
     def close(self) -> bytes:
         out = b""
@@ -136,20 +136,25 @@ class Passthrough:
     def fail(self, failure: Failure, /) -> bytes:
         return self._dialect.encoder(self._reply).write(failure)
 
-    def _quickly(self, raw: bytes) -> bytes:
-        """What to send for *raw* if it is as the last event was; empty where it is not."""
-        text = self._alike.text_in(raw)
-        return self._before + text + self._after if text else b""
+    def _said(self, texts: Sequence[bytes], raw: bytes) -> bytes:
+        """What to send for *raw*, events that are as the last one was but for *texts*."""
+        if not self._before:
+            return raw
+        return self._before + (self._after + self._before).join(texts) + self._after
 
     def _learn(self, raw: bytes, out: bytes, notice: Notice | None) -> None:
         """*raw*, of which *notice* tells, is passed on as *out*."""
-        if notice == _BEGUN and out:
-            self._before, self._after = around(out)
-            if self._before:
-                self._alike.learn(raw)
+        if notice != _BEGUN:
+            return
+        if out == raw:
+            self._before = b""
+            self._alike.learn(raw)
+            return
+        self._before, self._after = around(out)
+        if self._before and not is_numbered(raw):
+            self._alike.learn(raw)
 
     def _pass(self, raw: bytes) -> bytes:
-        self._alike.forget()
         if self.seen.failure is not None or self.seen.last:
             return b""
         came, notice = raw, None
@@ -161,8 +166,8 @@ class Passthrough:
             try:
                 _check(frame.data)
                 notice = self._dialect.notice(frame)
-                if self._rename is not None:
-                    raw = self._rename(raw)
+                if self._rename:
+                    raw = self._renamed(raw)
             except jsonio.Malformed as error:
                 return self._broken(failures.broken_event(error))
             if notice is not None:
@@ -211,16 +216,15 @@ class Translation:
         self._encoder = target.encoder(reply)
         self._splitter = sse.Splitter()
         self._alike = Alike()
-        self._repeats = self._decoder.repeats and self._way.is_open
         self._part: Part | None = None
         """The part that is being told."""
 
     def feed(self, data: bytes, /) -> bytes:
         try:
-            raws = self._splitter.feed(data)
+            block = self._splitter.block(data)
         except sse.EventTooLong as error:
             return self._tell([Failure(Kind.BAD_REPLY, str(error))])
-        return b"".join([self._quickly(raw) or self._read(raw) for raw in raws])
+        return self._alike.feed(block, self._said, self._read)
 
     def close(self) -> bytes:
         return self._read(self._splitter.close()) + self._tell(self._decoder.end())
@@ -229,13 +233,16 @@ class Translation:
         self.seen.failure = failure
         return self._encoder.write(failure)
 
-    def _quickly(self, raw: bytes) -> bytes:
-        """What to send for *raw* if it is as the last event was; empty where it is not."""
-        text = self._alike.text_in(raw)
-        return self._encoder.say(text) if text else b""
+    def _said(self, texts: Sequence[bytes], _: bytes) -> bytes:
+        """What to send for events that are as the last one was but for *texts*; empty where they have
+        to be read.
+        """
+        out = self._encoder.say(texts)
+        if out:
+            self._decoder.heard(texts)
+        return out
 
     def _read(self, raw: bytes) -> bytes:
-        self._alike.forget()
         frame = sse.parse(raw)
         if frame is None:
             return b""
@@ -243,7 +250,7 @@ class Translation:
         out = self._tell(events)
         self.seen.proven = self._decoder.proven
         match events:
-            case [PartDelta()] if self._repeats and isinstance(self._part, Text):
+            case [PartDelta()] if self._way.is_open and isinstance(self._part, Text):
                 self._alike.learn(raw)
             case _:
                 pass

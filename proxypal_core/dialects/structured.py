@@ -59,16 +59,13 @@ class AsText:
 
     def __init__(self, tool: str) -> None:
         self._tool = tool
-        self._inside = False
         self._called = False  # a tool of the client's own
 
     def pass_on(self, event: Event) -> Iterator[Event]:
         match event:
             case PartStart(at=at, part=ToolCall(name=name)) if name == self._tool:
-                self._inside = True
                 yield PartStart(at, Text(""))
             case PartStart(part=part):
-                self._inside = False
                 self._called = self._called or isinstance(part, ToolCall)
                 yield event
             case Finish(reason=FinishReason.TOOL_CALLS) if not self._called:

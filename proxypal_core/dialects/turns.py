@@ -6,7 +6,7 @@ parallel results as separate messages, calls that were aborted, results whose ca
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import msgspec
 
@@ -38,7 +38,11 @@ def instructions(request: Request) -> tuple[Text, ...]:
     return tuple(block for block in request.system if not is_billing(block.text))
 
 
-def is_said(part: Part) -> bool:
+Said: TypeAlias = Text | Image | Audio | File
+"""What a message can hold."""
+
+
+def is_said(part: Part) -> TypeGuard[Said]:
     """Whether *part* is something that a message can hold: media, or text that is not empty."""
     return isinstance(part, (Image, Audio, File)) or (isinstance(part, Text) and bool(part.text))
 

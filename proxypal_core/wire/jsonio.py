@@ -10,6 +10,7 @@ JsonObject: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 
 _DEPTH_LIMIT = 200
+_SHORT = 4096
 _WRITTEN_DEPTH = 254
 """What orjson reads it may still not write: that stops here, our own wrapping included."""
 
@@ -42,6 +43,8 @@ def _may_be_deep(data: bytes | str) -> bool:
     """Whether there are brackets enough."""
     if isinstance(data, str):
         return data.count("{") + data.count("[") >= _DEPTH_LIMIT
+    if len(data) < _SHORT:
+        return data.count(b"{") + data.count(b"[") >= _DEPTH_LIMIT
     return _has_many(data, b"{") or _has_many(data, b"[")
 
 
@@ -67,9 +70,9 @@ def _is_deep(value: Any) -> bool:
     return False
 
 
-def unescaped(text: bytes) -> str:
+def unescaped(text: bytes | bytearray) -> str:
     """The string that JSON has as *text* between its quotes."""
-    return str(orjson.loads(b'"%b"' % text))
+    return str(orjson.loads(b"".join((b'"', text, b'"'))))
 
 
 def escaped(text: str) -> bytes:
@@ -215,12 +218,13 @@ def replace_string(
     if not spans:
         return body
     literal = orjson.dumps(new)
-    pieces: list[bytes] = []
+    whole = memoryview(body)
+    pieces: list[bytes | memoryview] = []
     done = 0
     for start, end in spans:
-        pieces += (body[done:start], literal)
+        pieces += (whole[done:start], literal)
         done = end
-    pieces.append(body[done:])
+    pieces.append(whole[done:])
     return b"".join(pieces)
 
 

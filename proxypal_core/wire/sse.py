@@ -13,6 +13,7 @@ EVENT_LIMIT = 16 * 1024 * 1024
 
 _BLANK_LINE = re.compile(rb"\n(?:\n|\r\n?)|\r\r\n?")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_LINE_FEED = 0x0A
 BOM = b"\xef\xbb\xbf"
 
 
@@ -41,31 +42,33 @@ class Splitter:
         Raises:
             EventTooLong: the stream cannot be followed any further.
         """
+        block = self.block(data)
+        events: list[bytes] = []
+        start = 0
+        while start < len(block):
+            end = end_of_event(block, start)
+            events.append(block[start:end])
+            start = end
+        return events
+
+    def block(self, data: bytes) -> bytes:
+        """The events that *data* completes, in one piece.
+
+        Raises:
+            EventTooLong: the stream cannot be followed any further.
+        """
         if self._held:
             self._held += data
             buffer: bytes | bytearray = self._held
         else:
             buffer = data
-        events: list[bytes] = []
-        start = 0
         # A blank line may have begun in the last two bytes that were looked at.
-        search_from = max(0, self._scanned - 2)
-        plain = buffer.find(b"\r", search_from) < 0
-        while True:
-            if plain:
-                at = buffer.find(b"\n\n", search_from)
-                end = at + 2
-            else:
-                match = _BLANK_LINE.search(buffer, search_from)
-                at, end = match.span() if match else (-1, 0)
-            if at < 0:
-                break
-            events.append(bytes(buffer[start:end]))
-            start = search_from = end
+        end = _end_of_last(buffer, max(0, self._scanned - 2))
+        events = bytes(buffer[:end])
         if buffer is data:
-            self._held = bytearray(buffer[start:])
+            self._held = bytearray(buffer[end:])
         else:
-            del self._held[:start]
+            del self._held[:end]
         self._scanned = len(self._held)
         if len(self._held) > self._limit:
             raise EventTooLong(f"an event of the stream is longer than {self._limit} bytes")
@@ -77,6 +80,29 @@ class Splitter:
         self._held = bytearray()
         self._scanned = 0
         return rest
+
+
+def _end_of_last(buffer: bytes | bytearray, start: int) -> int:
+    """Where the last event of *buffer* ends; 0 if none does. No event ends before *start*."""
+    if buffer.find(b"\r", start) >= 0:
+        return max((found.end() for found in _BLANK_LINE.finditer(buffer, start)), default=0)
+    end = buffer.rfind(b"\n\n", start) + 2
+    if end < 2:
+        return 0
+    # Of three line feeds, the first two end an event.
+    ends = end
+    while ends and buffer[ends - 1] == _LINE_FEED:
+        ends -= 1
+    return end - (end - ends) % 2
+
+
+def end_of_event(block: bytes, start: int) -> int:
+    """Where the event that begins at *start* of *block*, whole events, ends."""
+    end = block.find(b"\n\n", start)
+    if block.find(b"\r", start, end if end >= 0 else len(block)) < 0:
+        return end + 2
+    found = _BLANK_LINE.search(block, start)
+    return found.end() if found else len(block)
 
 
 def parse(raw: bytes) -> Frame | None:

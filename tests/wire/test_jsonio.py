@@ -83,6 +83,7 @@ def test_one_string_changes_and_nothing_else_does(before, after, old, new, separ
         (b'{"model":"a","model":"b"}', ("model",), b'{"model":"N","model":"N"}'),
         (b'{"mod\\u0065l":"a"}', ("model",), b'{"mod\\u0065l":"N"}'),
         (b'{"model":null}', ("model",), b'{"model":null}'),
+        (b'{"m":[{"model":"a"}]}', ("m", "model"), b'{"m":[{"model":"a"}]}'),
     ],
 )
 def test_the_string_at_the_path(body, path, changed):

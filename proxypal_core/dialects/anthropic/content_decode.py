@@ -49,7 +49,10 @@ def read_block(block: JsonObject, path: str, role: Role) -> tuple[Part, ...]:
         return read(block, path)
     # A block of the client's that nobody here can read holds what the model would answer without.
     if role != "assistant" and kind not in _OWN and not kind.endswith("_tool_result"):
-        raise invalid(f"{path}: content blocks of type {kind!r} are not supported", param=path)
+        raise invalid(
+            f"{path}: content blocks of type {kind!r} are not known here; leave them out",
+            param=path,
+        )
     return (Opaque(NAME, block),)
 
 
@@ -117,7 +120,10 @@ def _source(source: JsonObject, path: str) -> Source:
         case "text":
             return PlainText(need(source, "data", string, path))
         case _:
-            raise invalid(f"{path}: sources of type {kind!r} are not supported", param=path)
+            raise invalid(
+                f"{path}: sources of type {kind!r} are not known here; send base64, url, file or text",
+                param=path,
+            )
 
 
 def _tool_result(block: JsonObject, path: str) -> tuple[Part, ...]:

@@ -82,7 +82,7 @@ def block(part: Part, names: Mapping[str, str]) -> JsonObject:
         case Opaque(raw=raw):
             return {**raw}
         case Audio():
-            raise invalid("audio is not supported by this model's API")
+            raise invalid("audio is not taken by this model's API; ask another model")
 
 
 def cache_control(mark: CacheMark) -> JsonObject:
@@ -109,8 +109,8 @@ def _image(part: Image) -> JsonObject:
             mime = media.true_mime(source)
             if mime not in _IMAGES:
                 raise invalid(
-                    f"images of type {mime} are not supported by this model's API"
-                    " (jpeg, png, gif and webp are)"
+                    f"images of type {mime} are not taken by this model's API"
+                    "; send jpeg, png, gif or webp"
                 )
             return {
                 "type": "image",
@@ -121,7 +121,7 @@ def _image(part: Image) -> JsonObject:
         case FileId() as source:
             return {"type": "image", "source": {"type": "file", "file_id": _own_id(source)}}
         case PlainText():
-            raise invalid("an image cannot be given as text")
+            raise invalid("an image cannot be given as text; send its bytes or address")
 
 
 def _file(part: File) -> JsonObject:
@@ -151,7 +151,7 @@ def _document(source: Base64) -> JsonObject:
         return {"type": "base64", "media_type": mime, "data": source.data}
     if mime.startswith(_TEXTS):
         return _plain(media.decoded_text(source))
-    raise invalid(f"files of type {mime} are not supported by this model's API (pdf and text are)")
+    raise invalid(f"files of type {mime} are not taken by this model's API; send pdf or text")
 
 
 def _plain(text: str) -> JsonObject:
@@ -161,7 +161,7 @@ def _plain(text: str) -> JsonObject:
 def _address(url: str) -> str:
     if url.startswith(("https://", "http://")):
         return url
-    raise invalid("only http and https addresses can be fetched by this model's API")
+    raise invalid("this model's API fetches http and https addresses alone; send the file itself")
 
 
 def _own_id(source: FileId) -> str:

@@ -1,7 +1,5 @@
 """Failures in Anthropic's words, both ways."""
 
-from typing import Any
-
 from proxypal_core.dialects import failures
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.wire import jsonio
@@ -14,10 +12,8 @@ def decode_failure(status: int, body: bytes, /) -> Failure:
     return failures.read_error(status, body)[0]
 
 
-def failure_in(doc: Any, data: bytes = b"") -> Failure | None:
+def failure_in(doc: JsonObject, data: bytes = b"") -> Failure | None:
     """The failure that a document, or an event of a stream, is; None when it is none."""
-    if not isinstance(doc, dict):
-        return None
     if doc.get("type") != "error" and not (doc.get("error") and "type" not in doc):
         return None
     return decode_failure(200, data or jsonio.dumps(doc))

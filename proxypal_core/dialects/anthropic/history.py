@@ -37,8 +37,6 @@ def history(
     tidied = [_ordered(turn) for turn in turns.tidy(kept, system=system)]
     sent = [turn for turn in tidied if turn.parts]
     distinct = _distinct(turns.placed(sent) if system else sent)
-    if distinct and distinct[0].role == "assistant":
-        distinct.insert(0, Turn("user", (Text("(continue)"),)))
     return tuple(_ended(distinct, prefill=prefill)) or (Turn("user", (Text("."),)),)
 
 

@@ -125,7 +125,9 @@ def _system(value: Any) -> tuple[list[Text], list[JsonObject]]:
         block = obj(item, path)
         kind = block.get("type")
         if kind != "text":
-            raise invalid(f"{path}: system blocks of type {kind!r} are not supported", param=path)
+            raise invalid(
+                f"{path}: system blocks of type {kind!r} are not known here; send text", param=path
+            )
         text = read_text(block, path)
         if turns.is_billing(text.text):
             billing.append(block)

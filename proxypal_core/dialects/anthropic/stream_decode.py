@@ -1,7 +1,7 @@
 """A streamed answer, read."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -47,8 +47,6 @@ class MessagesDecoder:
     until it is their turn.
     """
 
-    repeats = True
-
     def __init__(self) -> None:
         self._id = ""
         self._started = False
@@ -71,6 +69,9 @@ class MessagesDecoder:
             return self._read(frame)
         except Malformed as error:
             return self._broken(error)
+
+    def heard(self, texts: Sequence[bytes], /) -> None:
+        """Nothing depends on it."""
 
     def end(self) -> Iterable[Event]:
         if self._ended:
@@ -198,13 +199,12 @@ class _Block:
         self._pending: list[Event] = []
 
     def add(self, delta: JsonObject) -> None:
-        raise NotImplementedError
+        """Take in what comes after the beginning; some blocks are whole then."""
 
     def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self._end()
-            self._pending.append(PartEnd(0))
+        self.closed = True
+        self._end()
+        self._pending.append(PartEnd(0))
 
     def _end(self) -> None:
         """Adds what only the end of the block tells."""
@@ -267,9 +267,6 @@ class _RedactedBlock(_Block):
             PartStart(0, Thinking("")),
             PartBlob(0, Blob(VENDOR, "redacted", data)),
         ]
-
-    def add(self, delta: JsonObject) -> None:
-        pass
 
 
 class _CallBlock(_Block):

@@ -1,5 +1,7 @@
 """A streamed answer, written."""
 
+from collections.abc import Sequence
+
 from proxypal_core.dialects import answers, tools
 from proxypal_core.dialects.anthropic import citations
 from proxypal_core.dialects.anthropic.answer import placeholder
@@ -39,6 +41,12 @@ from proxypal_core.hub.messages import (
 )
 from proxypal_core.wire import jsonio, sse
 from proxypal_core.wire.jsonio import JsonObject
+
+_DELTA_BEFORE = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
+    b'"delta":{"type":"text_delta","text":"'
+)
+_DELTA_AFTER = b'"}}\n\n'
 
 
 class MessagesEncoder:
@@ -81,13 +89,11 @@ class MessagesEncoder:
             case Failure():
                 return _event(error_document(event))
 
-    def say(self, escaped: bytes, /) -> bytes:
+    def say(self, texts: Sequence[bytes], /) -> bytes:
         if self._open != "text" or not isinstance(self._part, Text):
             return b""
-        return (
-            b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
-            b'"delta":{"type":"text_delta","text":"%b"}}\n\n' % (self._index, escaped)
-        )
+        before = _DELTA_BEFORE % self._index
+        return before + (_DELTA_AFTER + before).join(texts) + _DELTA_AFTER
 
     def _begin(self) -> bytes:
         return b"" if self._started else self._start("")

@@ -116,10 +116,12 @@ def _part(part: Part, dropped: list[str]) -> Iterator[Part]:
             dropped.append(extras.name_of(part))
         case Image() | File():
             raise invalid(
-                "an image or file that is not in the request cannot be given to a program"
+                "an image or file that is not in the request cannot be given to a program; send it"
             )
         case _:
-            raise invalid(f"a {type(part).__name__} cannot be given to a command line")
+            raise invalid(
+                f"{type(part).__name__.lower()} cannot be given to a program; ask another model"
+            )
 
 
 def _file(source: Base64, mime: str, name: str) -> Part:
@@ -127,4 +129,4 @@ def _file(source: Base64, mime: str, name: str) -> Part:
         return Image(source)
     if mime.startswith("text/"):
         return Text(media.titled(name, media.decoded_text(source)))
-    raise invalid(f"a file of type {mime} cannot be given to a command line")
+    raise invalid(f"a file of type {mime} cannot be given to a program; send an image or text")

@@ -108,7 +108,7 @@ def decode_request(doc: JsonObject, /, *, model: str, stream: bool) -> Request:
 def _camel(value: Any, depth: int = 0) -> Any:
     """*value* with the one spelling of field names; proto3 JSON, and so the SDKs, know two."""
     if depth > _DEPTH_LIMIT:
-        raise invalid("the request is nested too deeply")
+        raise invalid("the request is nested too deeply; send flatter data")
     if isinstance(value, list):
         return [_camel(one, depth + 1) for one in value]
     if not isinstance(value, dict):
@@ -204,7 +204,10 @@ def _part(part: JsonObject, path: str, ids: _CallIds) -> Part | None:
         return Opaque(NAME, part)
     unknown = next((key for key in part if key not in _BESIDE), None)
     if unknown is not None:
-        raise invalid(f"{path}: unknown part type {unknown!r}", param=path)
+        raise invalid(
+            f"{path}: unknown part type {unknown!r}; text, inlineData, fileData and the like are known",
+            param=path,
+        )
     return None
 
 

@@ -81,7 +81,7 @@ def _rewrite(
 ) -> dict[str, Any]:
     """A copy of *node* in which every schema went through *change*, the outer ones first."""
     if depth > _DEPTH_LIMIT:
-        raise invalid("a schema is nested too deeply")
+        raise invalid("a schema is nested too deeply; make it flatter")
 
     def one(child: Any) -> Any:
         return _rewrite(child, change, depth + 1) if isinstance(child, dict) else child

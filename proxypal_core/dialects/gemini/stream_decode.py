@@ -1,6 +1,6 @@
 """Streams, read. Every frame of one is a small whole answer, so one reader serves both."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from proxypal_core.dialects import answers, failures, tools
@@ -37,8 +37,6 @@ from proxypal_core.wire.sse import Frame
 class GeminiDecoder:
     """Text is told as it comes; the finish waits for the end, because usage may come after it."""
 
-    repeats = False  # it counts the texts that are cited
-
     def __init__(self) -> None:
         self._started = False
         self._ended = False
@@ -46,7 +44,7 @@ class GeminiDecoder:
         self._next = 0
         self._open: Literal["", "text", "thinking"] = ""
         self._signed = False
-        self._said: list[str] = []  # by the open text
+        self._said = bytearray()  # by the open text, in UTF-8
         self._bytes = 0  # of the texts before it
         self._cited: list[JsonObject] = []
         self._calls = False
@@ -78,6 +76,9 @@ class GeminiDecoder:
             message = f"the provider sent what no answer has: {error}"
             events.extend(self._fail(Failure(Kind.BAD_REPLY, message)))
         return events
+
+    def heard(self, texts: Sequence[bytes], /) -> None:
+        self._said += jsonio.unescaped(b"".join(texts)).encode()
 
     def end(self) -> Iterable[Event]:
         if self._ended:
@@ -143,7 +144,7 @@ class GeminiDecoder:
             yield PartStart(self._next, Text("") if kind == "text" else Thinking(""))
         if text:
             if kind == "text":
-                self._said.append(text)
+                self._said += text.encode()
             yield PartDelta(self._next, text)
         if signature and not self._signed:
             self._signed = True
@@ -179,15 +180,15 @@ class GeminiDecoder:
         self._signed = False
 
     def _citations(self) -> Iterator[Event]:
-        text = "".join(self._said)
+        text = self._said.decode()
         told: list[Citation] = []
         for candidate in self._cited:
             for citation in citations.read(candidate, text, self._bytes):
                 if citation not in told:  # later frames repeat what earlier ones said
                     told.append(citation)
         yield from (PartCitation(self._next, citation) for citation in told)
+        self._bytes += len(self._said)
         self._said.clear()
-        self._bytes += len(text.encode())
 
     def _fail(self, failure: Failure) -> list[Event]:
         self._ended = True

@@ -5,6 +5,7 @@ from typing import Any
 
 from proxypal_core.dialects import media
 from proxypal_core.dialects.openai_words import is_dialect, write_audio
+from proxypal_core.dialects.turns import Said
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
     Audio,
@@ -13,7 +14,6 @@ from proxypal_core.hub.messages import (
     File,
     FileId,
     Image,
-    Part,
     PlainText,
     Text,
     Url,
@@ -21,7 +21,7 @@ from proxypal_core.hub.messages import (
 from proxypal_core.wire.jsonio import JsonObject
 
 
-def encode_content(parts: Sequence[Part], *, own: bool) -> Any:
+def encode_content(parts: Sequence[Said], *, own: bool) -> Any:
     """A plain string where it can be one: many servers take nothing else."""
     encoded = [encode_part(part, own=own) for part in parts]
     if len(encoded) == 1 and encoded[0].keys() == {"type", "text"}:
@@ -29,7 +29,7 @@ def encode_content(parts: Sequence[Part], *, own: bool) -> Any:
     return encoded
 
 
-def encode_part(part: Part, *, own: bool) -> JsonObject:
+def encode_part(part: Said, *, own: bool) -> JsonObject:
     match part:
         case Text(text=text, cache=cache):
             return {"type": "text", "text": text} | encode_mark(cache, own=own)
@@ -42,8 +42,6 @@ def encode_part(part: Part, *, own: bool) -> JsonObject:
             return write_audio(part)
         case File(cache=cache):
             return _file(part) | encode_mark(cache, own=own)
-        case _:
-            raise invalid(f"a {type(part).__name__} cannot be said in a message")
 
 
 _LIFETIMES = {"5m": "30m", "1h": "12h"}
@@ -85,9 +83,11 @@ def _file(file: File) -> JsonObject:
                 name = file.name or f"file.{mime.rpartition('/')[2]}"
                 content = {"filename": name, "file_data": media.data_url(source)}
                 return {"type": "file", "file": content}
-            raise invalid(f"a file of type {mime} cannot be sent to this provider")
+            raise invalid(f"a file of type {mime} is not taken by this provider; ask another model")
         case _:
-            raise invalid("a file that is not in the request cannot be sent to this provider")
+            raise invalid(
+                "a file that is not in the request is not taken by this provider; send it"
+            )
 
 
 def _document(file: File, text: str) -> JsonObject:

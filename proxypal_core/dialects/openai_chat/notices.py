@@ -50,13 +50,21 @@ def notice_whole(doc: JsonObject, /) -> Notice:
         return Notice(failure=failure)
     choice = first_choice(doc)
     message = choice.get("message")
-    begun = isinstance(message, dict) and any(
-        message.get(key) for key in ("content", "tool_calls", "refusal", "function_call", "audio")
-    )
     return Notice(
-        begun=begun or (isinstance(message, dict) and bool(thought(message))),
+        begun=isinstance(message, dict) and _says_something(message),
         finished=bool(choice.get("finish_reason")),
         usage=read_usage(doc.get("usage")),
+    )
+
+
+def _says_something(message: JsonObject) -> bool:
+    return bool(
+        message.get("content")
+        or message.get("tool_calls")
+        or message.get("refusal")
+        or message.get("function_call")
+        or message.get("audio")
+        or thought(message)
     )
 
 

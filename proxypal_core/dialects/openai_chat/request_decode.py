@@ -161,7 +161,10 @@ def _turn(message: JsonObject, path: str) -> Turn:
         case "function":
             return Turn("user", (_result(legacy_id(name), name, message, path),))
         case _:
-            raise invalid(f"{path}.role: unknown role {role!r}", param=f"{path}.role")
+            raise invalid(
+                f"{path}.role: must be system, user, assistant or tool, not {role!r}",
+                param=f"{path}.role",
+            )
 
 
 def _result(call_id: str, name: str, message: JsonObject, path: str) -> ToolResult:
@@ -206,7 +209,7 @@ def _content(message: JsonObject, path: str) -> tuple[Part, ...]:
     content = message.get("content")
     path += ".content"
     if content is None or isinstance(content, str):
-        parts = tuple(content_pieces(content, path))
+        parts: tuple[Part, ...] = tuple(content_pieces(content, path))
     else:
         parts = tuple(
             part
@@ -224,7 +227,7 @@ def _part(part: JsonObject, path: str) -> Part | None:
     kind = part.get("type")
     read = _PARTS.get(kind) if isinstance(kind, str) else None
     if read is None:
-        raise invalid(f"{path}: unknown content part type {kind!r}", param=path)
+        raise invalid(f"{path}: unknown content part type {kind!r}; leave it out", param=path)
     return read(part, path)
 
 
@@ -351,7 +354,7 @@ def _choice(value: Any, path: str) -> ToolChoice:
         case {"name": str(name)}:
             return ToolChoice("required", (name,))
         case _:
-            raise invalid(f"{path}: not a choice of tools that is known here", param=path)
+            raise invalid(f"{path}: must be auto, none, required or name a function", param=path)
 
 
 def _allowed(value: JsonObject, path: str) -> ToolChoice:
@@ -414,7 +417,8 @@ def _output(doc: JsonObject) -> Output:
             )
         case other:
             raise invalid(
-                f"response_format.type: unknown type {other!r}", param="response_format.type"
+                f"response_format.type: must be text, json_object or json_schema, not {other!r}",
+                param="response_format.type",
             )
 
 

@@ -31,7 +31,6 @@ from proxypal_core.hub.messages import (
     Image,
     Opaque,
     Output,
-    Part,
     Refusal,
     Request,
     Text,
@@ -134,7 +133,7 @@ def _instructions(blocks: Sequence[Text], to: _Target) -> Any:
 def _user(turn: Turn, to: _Target, dropped: list[str]) -> list[JsonObject]:
     """The results, then what else the turn says: nothing may come between results."""
     messages: list[JsonObject] = []
-    rest: list[Part] = []
+    rest: list[turns.Said] = []
     for part in turn.parts:
         if isinstance(part, ToolResult):
             message, media_parts = _result(part)
@@ -148,7 +147,7 @@ def _user(turn: Turn, to: _Target, dropped: list[str]) -> list[JsonObject]:
     return messages
 
 
-def _result(result: ToolResult) -> tuple[JsonObject, list[Part]]:
+def _result(result: ToolResult) -> tuple[JsonObject, Sequence[turns.Said]]:
     """The tool message, which holds only text, and what must follow in a user message."""
     others = [part for part in result.content if isinstance(part, (Image, Audio, File))]
     lines = [part.text for part in result.content if isinstance(part, Text)]
@@ -157,7 +156,7 @@ def _result(result: ToolResult) -> tuple[JsonObject, list[Part]]:
     if result.is_error and not text.startswith("Error"):
         text = f"Error: {text}"
     message = {"role": "tool", "tool_call_id": _id(result.call_id), "content": text}
-    return message, list(others)
+    return message, others
 
 
 def _id(call_id: str) -> str:

@@ -1,6 +1,6 @@
 """Streams of chunks, read from any server."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from proxypal_core.dialects import failures, tools
 from proxypal_core.dialects.openai_chat.errors import choice_failure, read_error_object
@@ -87,8 +87,6 @@ class ChatDecoder:
     complete. Only servers that interleave calls ever make one wait.
     """
 
-    repeats = True
-
     def __init__(self) -> None:
         self._done = False
         self._started = False
@@ -116,6 +114,9 @@ class ChatDecoder:
             return list(self._chunk(jsonio.load_object(data)))
         except jsonio.Malformed as error:
             return self._fail(failures.broken_event(error))
+
+    def heard(self, texts: Sequence[bytes], /) -> None:
+        """Nothing depends on it."""
 
     def end(self) -> Iterable[Event]:
         if self._done:
@@ -179,8 +180,7 @@ class ChatDecoder:
         if reasoning:
             self._add(Thinking(""), reasoning)
         for piece in content_pieces(delta.get("content"), f"{path}.content"):
-            if isinstance(piece, (Text, Thinking)):
-                self._add(type(piece)(""), piece.text)
+            self._add(type(piece)(""), piece.text)
         if self._parts and isinstance(self._parts[-1].part, Text):
             self._parts[-1].citations += read_annotations(delta, path)
         refusal = jsonio.opt(delta, "refusal", jsonio.string, path)

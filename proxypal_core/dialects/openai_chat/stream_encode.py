@@ -1,5 +1,7 @@
 """Streams of chunks, written as OpenAI's own SDK accumulates them."""
 
+from collections.abc import Sequence
+
 from proxypal_core.dialects import answers, tools
 from proxypal_core.dialects.base import Reply
 from proxypal_core.dialects.openai_chat.errors import failure_frame
@@ -136,11 +138,13 @@ class ChatEncoder:
             case _:
                 return b""
 
-    def say(self, escaped: bytes, /) -> bytes:
+    def say(self, texts: Sequence[bytes], /) -> bytes:
         if not isinstance(self._part, Text) or self._separator or self._done:
             return b""
-        self._written[Text] = self._written.get(Text, 0) + len(jsonio.unescaped(escaped))
-        return self._say_before + escaped + self._say_after
+        said = len(jsonio.unescaped(b"".join(texts)))
+        self._written[Text] = self._written.get(Text, 0) + said
+        between = self._say_after + self._say_before
+        return self._say_before + between.join(texts) + self._say_after
 
     def _text(self, field: str, text: str) -> bytes:
         text = self._separator + text

@@ -83,7 +83,8 @@ def read_usage(value: Any) -> Usage | None:
         return None
     prompt = _details(value, "prompt_tokens_details")
     completion = _details(value, "completion_tokens_details")
-    given, made = (answers.count(value.get(f"{side}_tokens")) for side in ("prompt", "completion"))
+    given = answers.count(value.get("prompt_tokens"))
+    made = answers.count(value.get("completion_tokens"))
     return Usage(
         input_total=given,
         # DeepSeek says it at the top level.
@@ -151,13 +152,13 @@ def joined(parts: Iterable[Part], kind: type[Text | Thinking]) -> str:
     return text
 
 
-def content_pieces(content: Any, path: str) -> list[Part]:
+def content_pieces(content: Any, path: str) -> list[Text | Thinking]:
     """Text and thoughts in an answer's ``content``: a string, or Mistral's array of parts."""
     if content is None or content == "":
         return []
     if isinstance(content, str):
         return [Text(content)]
-    pieces: list[Part] = []
+    pieces: list[Text | Thinking] = []
     for index, value in enumerate(jsonio.arr(content, path)):
         part = jsonio.obj(value, f"{path}[{index}]")
         match part.get("type"):

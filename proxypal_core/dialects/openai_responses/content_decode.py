@@ -79,7 +79,7 @@ def _part(value: Any, path: str) -> Part:
         case "input_audio":
             return read_audio(raw, path)
         case _:
-            raise invalid(f"{path}: unknown content type {kind!r}", param=path)
+            raise invalid(f"{path}: unknown content type {kind!r}; leave it out", param=path)
 
 
 def _cache(raw: JsonObject) -> CacheMark | None:

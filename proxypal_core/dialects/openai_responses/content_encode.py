@@ -2,6 +2,7 @@
 
 from proxypal_core.dialects import media
 from proxypal_core.dialects.openai_words import is_ours, write_audio
+from proxypal_core.dialects.turns import Said
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.messages import (
     Audio,
@@ -10,7 +11,6 @@ from proxypal_core.hub.messages import (
     File,
     FileId,
     Image,
-    Part,
     PlainText,
     Text,
     Url,
@@ -18,7 +18,7 @@ from proxypal_core.hub.messages import (
 from proxypal_core.wire.jsonio import JsonObject
 
 
-def write_part(part: Part, *, own: bool) -> JsonObject:
+def write_part(part: Said, *, own: bool) -> JsonObject:
     """*own*: the client is one of OpenAI's dialects."""
     match part:
         case Text(text=text, cache=cache):
@@ -30,8 +30,6 @@ def write_part(part: Part, *, own: bool) -> JsonObject:
             return _file(part) | _mark(cache, own=own)
         case Audio():
             return write_audio(part)
-        case _:
-            raise invalid(f"a {type(part).__name__} cannot be said in a message")
 
 
 def _mark(cache: CacheMark | None, *, own: bool) -> JsonObject:
@@ -63,7 +61,9 @@ def _file(file: File) -> JsonObject:
             if mime.startswith("image/"):
                 return {"type": "input_image", "detail": "auto"} | _image(Image(source))
             if mime.startswith("video/"):
-                raise invalid(f"a file of type {mime} cannot be sent to this provider")
+                raise invalid(
+                    f"a file of type {mime} is not taken by this provider; ask another model"
+                )
             name = file.name or f"file.{_SUFFIXES.get(mime, mime.rpartition('/')[2])}"
             return {"type": "input_file", "filename": name, "file_data": media.data_url(source)}
         case Url(url=url):

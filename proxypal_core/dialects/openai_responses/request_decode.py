@@ -133,7 +133,10 @@ def _output(text: JsonObject) -> Output:
                 verbosity=verbosity,
             )
         case other:
-            raise invalid(f"text.format: unknown type {other!r}", param="text.format")
+            raise invalid(
+                f"text.format: must be text, json_object or json_schema, not {other!r}",
+                param="text.format",
+            )
 
 
 def _reasoning(reasoning: JsonObject, extras: dict[str, Any]) -> Reasoning:
@@ -203,7 +206,7 @@ class _Conversation:
         elif kind:
             self._opaque(kind, item)
         else:
-            raise invalid(f"{path}: has no type", param=path)
+            raise invalid(f"{path}.type: is required", param=path)
 
     def _message(self, item: JsonObject, path: str) -> None:
         parts = content(item.get("content"), f"{path}.content")
@@ -219,7 +222,10 @@ class _Conversation:
                 else:
                     self._turn("system", parts)
             case role:
-                raise invalid(f"{path}.role: unknown role {role!r}", param=f"{path}.role")
+                raise invalid(
+                    f"{path}.role: must be user, assistant, system or developer, not {role!r}",
+                    param=f"{path}.role",
+                )
 
     def _thought(self, item: JsonObject, path: str) -> None:
         thinking = reasoning_part(item, path)
@@ -305,4 +311,4 @@ def _tool(raw: JsonObject, path: str) -> Tool:
         case str(kind):
             return Tool(opt(raw, "name", string, path) or kind, native=raw, dialect=NAME)
         case _:
-            raise invalid(f"{path}: has no type", param=path)
+            raise invalid(f"{path}.type: is required", param=path)

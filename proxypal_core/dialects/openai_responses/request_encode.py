@@ -127,7 +127,7 @@ class _Items:
                 self._message("developer", [part for part in turn.parts if turns.is_said(part)])
 
     def _user(self, parts: Iterable[Part]) -> None:
-        said: list[Part] = []
+        said: list[turns.Said] = []
         for part in parts:
             if not isinstance(part, (ToolResult, Opaque)):
                 said += [part] if turns.is_said(part) else []
@@ -158,7 +158,7 @@ class _Items:
                 case _:
                     self._dropped.append(type(part).__name__.lower())
 
-    def _message(self, role: str, parts: Sequence[Part]) -> None:
+    def _message(self, role: str, parts: Sequence[turns.Said]) -> None:
         if parts:
             content = [write_part(part, own=self._own) for part in parts]
             self.items.append({"type": "message", "role": role, "content": content})
@@ -195,7 +195,7 @@ class _Items:
 
     def _output(self, result: ToolResult) -> Any:
         """Plain text where it can be: many servers take nothing else."""
-        parts = [part for part in result.content if turns.is_said(part)]
+        parts: Sequence[turns.Said] = [part for part in result.content if turns.is_said(part)]
         if result.is_error:
             parts = _marked_as_error(parts)
         if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
@@ -209,7 +209,7 @@ class _Items:
             self._dropped.append(extras.name_of(part))
 
 
-def _marked_as_error(parts: list[Part]) -> list[Part]:
+def _marked_as_error(parts: Sequence[turns.Said]) -> Sequence[turns.Said]:
     first = parts[0] if parts else Text("")
     if not isinstance(first, Text):
         return [Text("Error:"), *parts]

@@ -1,7 +1,7 @@
 """An upstream's stream into the hub's events."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
 import msgspec
@@ -105,7 +105,6 @@ class _Line:
 
 
 class ResponsesDecoder:
-    repeats = False  # each of its events has another number
     proven = False  # what proves it ends it
 
     def __init__(self) -> None:
@@ -127,6 +126,9 @@ class ResponsesDecoder:
             events = [failures.broken_event(error)]
         self._over = bool(events) and isinstance(events[-1], (Finish, Failure))
         return events
+
+    def heard(self, texts: Sequence[bytes], /) -> None:
+        """Nothing depends on it."""
 
     def end(self) -> list[Event]:
         if self._over:

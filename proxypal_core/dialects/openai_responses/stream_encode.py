@@ -5,7 +5,7 @@ only when the next event shows that the answer was not cut in it: agents run the
 closed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -62,6 +62,12 @@ _DELTA_NAMES = {
 }
 
 
+_DELTA = (
+    b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta",'
+    b'"sequence_number":'
+)
+
+
 class _Item:
     """An item being told. Its frames lack only what the stream adds to all of them."""
 
@@ -69,9 +75,9 @@ class _Item:
         self._part = part
         self._name = name
         self._wrapped = wrapped
-        self._texts: list[str] = []
+        self._said = bytearray()
+        """The text, as JSON has it: a string for each of its pieces would take ten times as much."""
         self.json_name = jsonio.dumps(name)
-        self._is_call = isinstance(part, ToolCall)
         if isinstance(part, ToolCall):
             freeform = part.freeform
             self._event = f"response.{_CUSTOM if freeform else _FUNCTION}"
@@ -93,16 +99,16 @@ class _Item:
             yield self._at("response.content_part.added", part=write_content(self._part))
 
     def say(self, text: str) -> Iterator[_Told]:
-        if isinstance(self._part, Thinking) and not self._texts:
+        if isinstance(self._part, Thinking) and not self._said:
             yield self._at("response.reasoning_summary_part.added", part=_summary(""))
-        self._texts.append(text)
+        self._said += jsonio.escaped(text)
         if not self._wrapped:
             yield self._delta(text)
 
-    def hears(self, escaped: bytes) -> bool:
-        """Whether the item is a text, which goes on with *escaped*."""
+    def hears(self, texts: Sequence[bytes]) -> bool:
+        """Whether the item is a text, which goes on with *texts*, escaped."""
         if isinstance(self._part, Text):
-            self._texts.append(jsonio.unescaped(escaped))
+            self._said += b"".join(texts)
         return isinstance(self._part, Text)
 
     def cite(self, citation: Citation) -> None:
@@ -123,7 +129,7 @@ class _Item:
         return [*told, ("response.output_item.done", {"item": item})], item
 
     def _finish_text(self) -> Iterator[_Told]:
-        text = "".join(self._texts)
+        text = jsonio.unescaped(self._said)
         match self._part:
             case Text():
                 self._part = msgspec.structs.replace(self._part, text=text)
@@ -207,15 +213,18 @@ class ResponsesEncoder:
                 pass
         return b""
 
-    def say(self, escaped: bytes, /) -> bytes:
-        if self._item is None or not self._item.hears(escaped):
+    def say(self, texts: Sequence[bytes], /) -> bytes:
+        if self._item is None or not self._item.hears(texts):
             return b""
-        self._sequence += 1
-        return (
-            b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta",'
-            b'"sequence_number":%d,"output_index":%d,"item_id":%b,"content_index":0,"delta":"%b",'
-            b'"logprobs":[]}\n\n'
-        ) % (self._sequence - 1, len(self._items), self._item.json_name, escaped)
+        place = b',"output_index":%d,"item_id":%b,"content_index":0,"delta":"' % (
+            len(self._items),
+            self._item.json_name,
+        )
+        told: list[bytes] = []
+        for number, text in enumerate(texts, self._sequence):
+            told += (_DELTA, b"%d" % number, place, text, b'","logprobs":[]}\n\n')
+        self._sequence += len(texts)
+        return b"".join(told)
 
     def _start(self, given: str) -> bytes:
         self._envelope = envelope(self._reply, answers.answer_id(ID_PREFIX, given, self._reply))
