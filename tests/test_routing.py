@@ -5,8 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core import routing
-from proxypal_core.accounts.account import Account, matches
-from proxypal_core.providers import catalog
+from proxypal_core.accounts.account import (
+    DISABLED_BY_SETTINGS,
+    DISABLED_IN_VAULT,
+    Account,
+    matches,
+)
+from proxypal_core.providers import backend, catalog
 from proxypal_core.providers.provider import Provider
 from proxypal_core.routing import ModelName, Target, UnknownModel
 from tests.strategies import names
@@ -568,7 +573,7 @@ def test_behind_a_prefix_others_are_no_fallback_unless_the_prefix_says_so():
 
 # ── disabled accounts ────────────────────────────────────────────────────────────────────────
 
-OFF = account("openai:me@example.com", disabled="by the settings", prefix="mine")
+OFF = account("openai:me@example.com", disabled=DISABLED_IN_VAULT, prefix="mine")
 
 
 def test_a_disabled_account_serves_nothing():
@@ -585,8 +590,25 @@ def test_a_model_that_only_a_disabled_account_serves_says_which_and_how_to_enabl
     message = why_not(name, a_book)
 
     assert name in message
-    assert "openai:m***@example.com (by the settings)" in message
-    assert "proxypal auth enable" in message
+    assert "openai:m***@example.com (in the vault)" in message
+    assert "proxypal auth enable openai:m***@example.com" in message
+
+
+def test_an_endless_route_that_a_disabled_account_would_lead_into_is_not_the_reason():
+    a_book = book(
+        "gemini:a",
+        accounts=[OFF],
+        routes={"a": ["b"], "b": ["a"]},
+        fallbacks={"openai/gpt-5": ["a"]},
+    )
+
+    assert "add-key openai" in why_not("gpt-5", a_book)
+
+
+def test_an_account_that_the_settings_disable_is_enabled_there():
+    off = account("openai:a", disabled=DISABLED_BY_SETTINGS)
+
+    assert "change disabled in the settings" in why_not("gpt-5", book("gemini:a", accounts=[off]))
 
 
 def test_a_disabled_account_is_no_matter_while_another_serves():
@@ -618,6 +640,14 @@ def test_why_nobody_serves_a_name_and_what_to_do_is_said(name, says):
     assert says in why_not(name, a_book)
 
 
+def test_a_command_line_tool_that_is_not_set_up_says_where_to_put_it():
+    tool = backend.provider_of(backend.from_row("claude-cli", {}), listed=False)
+
+    assert "put claude-cli: {} under backends" in why_not(
+        "claude-cli/opus", book("gemini:a", extra=[tool])
+    )
+
+
 def test_a_misspelt_name_is_told_its_neighbours():
     with pytest.raises(UnknownModel, match="mistral-large-latest") as caught:
         routing.resolve("mistal-large-latest", book=book("mistral:a"))
@@ -635,7 +665,7 @@ def test_what_is_remembered_of_names_is_bounded_and_right():
 
     for at in range(3000):
         assert resolved(f"openai/{at}", a_book) == [f"openai/{at}"]
-    assert resolved("openai/0", a_book) == ["openai/0"]
+    assert resolved("openai/0", a_book) == resolved("openai/0", a_book) == ["openai/0"]
     assert len(a_book.resolved) <= 1024
 
 

@@ -185,7 +185,10 @@ def _set(kind: FormatName, text: str, value: Any, path: Path, new: Any) -> tuple
     """
     way = FORMATS[kind]
     changed = way.drop(text, path) if new is ABSENT else way.put(text, path, new)
-    after = read(kind, changed)
+    try:
+        after = read(kind, changed)
+    except Unreadable:
+        after = ABSENT
     if after != replaced(value, path, new):
         raise Unreadable(f"{spelt(path)} is written in a way that cannot be changed safely")
     return changed, after

@@ -36,9 +36,9 @@ def put(text: str, path: Path, value: Any) -> str:
         Unreadable: as ``read``, or the place is written in a way that is not changed here.
     """
     items = find(read(text), path[:1])
-    key, newline = _key(path), _newline(text)
+    (key, element), newline = _place(path), _newline(text)
     start, end = _lines_of(text, key)
-    if len(path) == 1:
+    if element is None:
         line = f"{key}: {jsonio.dumps_text(value)}"
         return _spliced(_cut(text, start, end), start, [line], newline)
     if items is ABSENT or items == [] or items is None:
@@ -47,7 +47,7 @@ def put(text: str, path: Path, value: Any) -> str:
     if not isinstance(items, list):
         raise Unreadable(f"{key} is not a list", start + 1)
     places = _items_of(text, key)
-    found = index_of(items, _element(path))
+    found = index_of(items, element)
     first, last, column = places[-1] if found is None else places[found]
     if found is None:
         first = last
@@ -60,31 +60,31 @@ def drop(text: str, path: Path) -> str:
     Raises:
         Unreadable: as ``put``.
     """
-    key, value = _key(path), read(text)
+    (key, element), value = _place(path), read(text)
     if find(value, path) is ABSENT:
         return text
     start, end = _lines_of(text, key)
-    if len(path) == 2:
+    if element is not None:
         places = _items_of(text, key)
         if len(places) > 1:
-            start, end, _ = places[index_of(value[key], _element(path)) or 0]
+            start, end, _ = places[index_of(value[key], element) or 0]
         else:
             return _spliced(_cut(text, start, end), start, [f"{key}: []"], _newline(text))
     return _cut(text, start, end)
 
 
-def _key(path: Path) -> str:
-    key = path[0]
-    if not isinstance(key, str) or not re.fullmatch(r"[\w-]+", key) or len(path) > 2:
-        raise Unreadable("this place is not changed here")
-    return key
-
-
-def _element(path: Path) -> Mapping[str, str]:
-    step = path[1]
-    if isinstance(step, str):
-        raise Unreadable("this place is not changed here")
-    return step
+def _place(path: Path) -> tuple[str, Mapping[str, str] | None]:
+    """The key that *path* begins with, and which element of its list is meant, if not the whole."""
+    key, *rest = path
+    if isinstance(key, str) and re.fullmatch(r"[\w-]+", key):
+        match rest:
+            case []:
+                return key, None
+            case [Mapping() as element]:
+                return key, element
+            case _:
+                pass
+    raise Unreadable("this place is not changed here")
 
 
 def _item(value: Mapping[str, Any], indent: str) -> Sequence[str]:

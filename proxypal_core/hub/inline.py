@@ -43,7 +43,9 @@ def _filled(part: Part, files: Mapping[str, Base64]) -> Part:
     match part:
         case Image(source=Url(url=url)) if url in files:
             if files[url].mime.startswith("text/"):
-                raise invalid(f"{shown(url)} is not an image but {files[url].mime}")
+                raise invalid(
+                    f"{shown(url)} is not an image but {files[url].mime}; send it as a file"
+                )
             return msgspec.structs.replace(part, source=files[url])
         case File(source=Url(url=url)) if url in files:
             return msgspec.structs.replace(part, source=files[url])

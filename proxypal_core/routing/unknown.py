@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from proxypal_core.accounts.account import masked
+from proxypal_core.accounts.account import DISABLED_IN_VAULT, masked
 from proxypal_core.providers.backend import SCHEME
 from proxypal_core.providers.provider import Provider
 from proxypal_core.routing.book import RouteBook, is_family, knows, listing, route_for, serving
@@ -31,10 +31,9 @@ def _all_disabled(wanted: ModelName, book: RouteBook, prefer: str) -> str:
     if not accounts:
         return ""
     shown = ", ".join(f"{masked(a.id)} ({a.disabled})" for a in accounts.values())
-    return (
-        f"{wanted.model!r} has only disabled accounts: {shown}; to enable one: proxypal auth enable"
-        f" {masked(next(iter(accounts)))}"
-    )
+    kept = next((a.id for a in accounts.values() if a.disabled == DISABLED_IN_VAULT), "")
+    step = f"proxypal auth enable {masked(kept)}" if kept else "change disabled in the settings"
+    return f"{wanted.model!r} has only disabled accounts: {shown}; to enable one: {step}"
 
 
 def _badly_pinned(wanted: ModelName, book: RouteBook, prefer: str) -> str:

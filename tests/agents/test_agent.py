@@ -175,7 +175,7 @@ def test_a_path_follows_its_variables_and_the_home():
 
 
 def test_usage_and_run_call_an_agent_the_same():
-    assert agent_of({"User-Agent": "claude-cli/2.1", "user-agent": "claude-cli/2.1"}) in agents()
+    assert agent_of({"user-agent": "claude-cli/2.1"}) in agents()
 
 
 # ── how an agent stands ──────────────────────────────────────────────────────────────────────

@@ -10,10 +10,11 @@ from proxypal_core.dialects import DIALECTS, carry
 from proxypal_core.dialects.base import Encoded, Reply
 from proxypal_core.dialects.carry import REMEMBERED, Carrier, Sealed
 from proxypal_core.dialects.pipe import translated
-from proxypal_core.hub.events import PartDelta, PartEnd, PartStart
+from proxypal_core.hub.events import PartBlob, PartCitation, PartDelta, PartEnd, PartStart
 from proxypal_core.hub.fold import fold, unfold
 from proxypal_core.hub.messages import (
     Blob,
+    Citation,
     FinishReason,
     Request,
     Response,
@@ -255,6 +256,34 @@ def test_arguments_are_not_held_back():
     assert list(outgoing.pass_on(start)) == [start]
     assert list(outgoing.pass_on(delta)) == [delta]
     assert list(outgoing.pass_on(PartEnd(0))) == [PartEnd(0)]
+
+
+def test_a_signature_after_a_call_that_was_told_follows_on_a_thought_of_its_own():
+    outgoing = Carrier(KEY).outgoing("anthropic", "openai-chat")
+    call = (PartStart(0, ToolCall("c", "f")), PartDelta(0, "{}"), PartBlob(0, GEMINI), PartEnd(0))
+
+    events = [passed for event in call for passed in outgoing.pass_on(event)]
+
+    assert [type(event).__name__ for event in events] == [
+        "PartStart", "PartDelta", "PartEnd", "PartStart", "PartBlob", "PartEnd",
+    ]  # fmt: skip
+    assert events[3] == PartStart(1, Thinking(""))
+    assert Carrier(KEY).open(events[4].blob.value) == (Sealed(GEMINI, call="c"),)
+
+
+def test_what_is_said_and_cited_beside_a_seal_stays_as_it_is():
+    carrier = Carrier(KEY)
+    cited = PartCitation(0, Citation(url="https://example.com"))
+    own = Thinking("Hm.", (ANTHROPIC,))
+    history = Request(
+        dialect="anthropic", model="m", turns=(Turn("assistant", (own, Text("Yes."))),)
+    )
+
+    passed = [*carrier.outgoing("anthropic", "gemini").pass_on(PartStart(0, Text("")))]
+    passed += carrier.outgoing("anthropic", "gemini").pass_on(cited)
+
+    assert [type(event) for event in passed] == [PartStart, PartCitation]
+    assert carrier.incoming(history) == history
 
 
 @pytest.mark.parametrize(

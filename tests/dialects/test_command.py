@@ -5,12 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core.dialects import SPOKEN, command, openai_chat
-from proxypal_core.dialects.command.prompt import as_message, conversation, known_part, prompt
+from proxypal_core.dialects.command.prompt import (
+    as_message,
+    conversation,
+    image_bytes,
+    known_part,
+    prompt,
+)
 from proxypal_core.hub.failure import Kind, Refused
 from proxypal_core.hub.messages import (
+    Audio,
     Base64,
     File,
     Image,
+    Opaque,
     Output,
     PlainText,
     Reasoning,
@@ -127,8 +135,31 @@ def test_a_text_file_is_told_as_text():
     assert arrived.turns[0].parts == (Text("a.txt\nlines"),)
 
 
+def test_a_picture_or_a_text_in_a_file_is_told_as_one():
+    text = Base64("text/plain", "aGk=")
+
+    (turn,) = told(request(user(File(PIXEL), File(text, name="a.txt")))).turns
+
+    assert turn.parts == (Image(PIXEL), Text("a.txt\nhi"))
+
+
+def test_what_only_a_vendor_understands_is_dropped_and_named():
+    asked = request(user("Hi", Opaque("anthropic", {"type": "server_tool_use"})))
+
+    assert dropped(asked) == ("server_tool_use",)
+
+
+def test_a_picture_is_written_as_its_bytes():
+    assert image_bytes(PIXEL).startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(
-    "part", [Image(Url("https://a/b.png")), File(Base64("application/pdf", "JVBERi0="))]
+    "part",
+    [
+        Image(Url("https://a/b.png")),
+        File(Base64("application/pdf", "JVBERi0=")),
+        Audio("audio/wav", "UklGRg=="),
+    ],
 )
 def test_what_no_command_line_takes_is_refused(part):
     with pytest.raises(Refused) as refused:
@@ -213,6 +244,15 @@ def test_a_conversation_is_looked_for_only_so_far_back():
     known_part(request(*turns, user("c")), lambda name: asked.append(name) or "", with_system=True)
 
     assert len(asked) == 8
+
+
+def test_another_picture_is_another_conversation():
+    other = Base64("image/png", "iVBORw0KGgpi")
+    pictures = [Image(PIXEL), Image(other), Image(Url("https://a/b.png"))]
+
+    names = {conversation(request(), [user("Hi", one)], with_system=True) for one in pictures}
+
+    assert len(names) == 3
 
 
 @given(pairs=TURNS, other=TURNS)

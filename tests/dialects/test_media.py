@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core.dialects import media
+from proxypal_core.hub.failure import Refused
 from proxypal_core.hub.messages import Base64
 
 
@@ -28,6 +29,23 @@ def test_whatever_a_client_calls_it_its_data_url_reads_back(mime, data):
 )
 def test_the_media_type_is_one(given_type, mime):
     assert media.inline(given_type, "AAAA") == Base64(mime, "AAAA")
+
+
+def test_a_file_in_bare_base64_is_a_document():
+    assert media.attached("JVBERi0x", "file") == Base64("application/pdf", "JVBERi0x")
+    assert media.attached("data:text/plain;base64,aGk=", "f") == Base64("text/plain", "aGk=")
+
+
+@pytest.mark.parametrize(
+    ("declared", "mime"), [("audio/wav", "audio/wav"), ("image/png", "image/webp")]
+)
+def test_the_first_bytes_of_a_webp_are_those_of_a_wav(declared, mime):
+    assert media.true_mime(Base64(declared, "UklGRiQAAABXRUJQ")) == mime
+
+
+def test_a_text_that_is_not_base64_is_refused():
+    with pytest.raises(Refused, match="not valid base64; encode it again"):
+        media.decoded_text(Base64("text/plain", "a"))
 
 
 @given(st.text("AZaz09+/-_= \n", max_size=40))

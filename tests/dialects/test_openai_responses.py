@@ -548,10 +548,11 @@ def test_items_only_this_dialect_knows_keep_their_place():
     [
         ({"input": [{"role": "user", "content": [{"type": "hologram"}]}]}, "input[0].content[0]"),
         ({"input": [{"role": "judge", "content": "x"}]}, "input[0].role"),
-        ({"input": [{}]}, "input[0]"),
+        ({"input": [{}]}, "input[0].type"),
         ({"input": 7}, "input"),
         ({"input": [{"type": "function_call", "name": "a"}]}, "input[0].call_id"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"tools": [{"name": "f"}]}, "tools[0].type"),
         ({"tool_choice": 3}, "tool_choice"),
         ({"text": {"format": {"type": "xml"}}}, "text.format"),
     ],

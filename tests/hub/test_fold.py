@@ -4,10 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxypal_core.hub.events import Finish, PartDelta, PartEnd, PartStart, ResponseStart
+from proxypal_core.hub.events import (
+    Finish,
+    PartBlob,
+    PartCitation,
+    PartDelta,
+    PartEnd,
+    PartStart,
+    ResponseStart,
+)
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.hub.fold import fold, unfold
-from proxypal_core.hub.messages import FinishReason, Response, Text
+from proxypal_core.hub.messages import Blob, Citation, FinishReason, Image, Response, Text, Url
 from tests.strategies import responses
 
 
@@ -34,6 +42,15 @@ def test_a_failure_in_the_stream_is_the_outcome():
         fold([ResponseStart("r", "m"), PartStart(0, Text("")), PartDelta(0, "x"), failure])
 
     assert refused.value.failure == failure
+
+
+def test_what_a_part_has_no_room_for_is_let_go():
+    signed, cited = PartBlob(0, Blob("gemini", "x", "y")), PartCitation(0, Citation(title="A"))
+    picture = Image(Url("https://example.com/a.png"))
+
+    events = [PartStart(0, picture), signed, cited, PartEnd(0), Finish(FinishReason.STOP)]
+
+    assert fold(events).parts == (picture,)
 
 
 def test_deltas_belong_to_the_part_that_is_open():

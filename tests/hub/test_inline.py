@@ -104,7 +104,10 @@ def test_a_page_is_not_sent_as_an_image():
         with_bytes(asking(Image(Url("https://h/a?token=t"))), {"https://h/a?token=t": PAGE})
 
     assert caught.value.failure.kind is Kind.INVALID
-    assert caught.value.failure.message == "https://h/a is not an image but text/html"
+    assert (
+        caught.value.failure.message
+        == "https://h/a is not an image but text/html; send it as a file"
+    )
 
 
 def test_a_page_may_be_a_file():

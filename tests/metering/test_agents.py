@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
 from proxypal_core.metering.agents import agent_of
 from tests.captures import load
+from tests.strategies import named
 
 TOLD = {
     "aider": {"litellm", "openai-sdk"},
@@ -33,7 +33,7 @@ def test_a_client_is_told_by_what_it_sends(capture):
     older = capture.client == "openclaw" and capture.version < "2026.9"
     told = (OLDER if older else TOLD)[capture.client]
 
-    assert agent_of(CIMultiDict(capture.headers)) in told
+    assert agent_of(named(capture.headers)) in told
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_client_is_told_by_what_it_sends(capture):
     ],
 )
 def test_a_program_is_told_by_its_name(user_agent, agent):
-    assert agent_of(CIMultiDict({"User-Agent": user_agent})) == agent
+    assert agent_of(named({"User-Agent": user_agent})) == agent
 
 
 @given(st.text(max_size=60))
@@ -61,8 +61,8 @@ def test_clients_cannot_make_names_up(user_agent):
     known = set().union(*TOLD.values()) | {"aider", "amp", "cline", "continue", "copilot"}
     known |= {"cursor", "droid", "curl"}
 
-    assert agent_of(CIMultiDict({"user-agent": user_agent})) in known
+    assert agent_of(named({"user-agent": user_agent})) in known
 
 
 def test_a_client_that_sends_nothing_is_nobody():
-    assert agent_of(CIMultiDict()) == ""
+    assert agent_of(named()) == ""

@@ -18,6 +18,7 @@ from proxypal_core.providers.backend import (
     from_row,
     line_dialects,
     line_rules,
+    overlaid,
     provider_of,
 )
 
@@ -160,6 +161,26 @@ def test_other_arguments_bring_their_own_way_of_input_and_resuming():
 
     assert made.input_format == "text"
     assert made.resume_args == ()
+
+
+def test_variables_to_clear_are_added_to_those_of_the_built_in_row():
+    known = {"command": "c", "clear_env": ["A"]}
+
+    assert overlaid(known, {"clear_env": ["B"]}) == {"command": "c", "clear_env": ["A", "B"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "resumes"),
+    [
+        ({}, False),
+        ({"session_arg": "--session"}, True),
+        ({"session_args": ["--id", "{sessionId}"]}, True),
+        ({"resume_args": ["resume", "{sessionId}"]}, True),
+        ({"session_arg": "--session", "session_mode": "none"}, False),
+    ],
+)
+def test_a_program_that_can_be_told_a_session_resumes(row, resumes):
+    assert from_row("x", {"command": "c", **row}).resumes is resumes
 
 
 def test_a_backend_is_a_provider_without_keys():
