@@ -3,7 +3,7 @@ FROM python:3.13-slim AS build
 WORKDIR /source
 COPY . .
 RUN python -m venv /opt/proxypal \
-    && /opt/proxypal/bin/pip install --no-cache-dir --constraint constraints.txt .
+    && /opt/proxypal/bin/pip install --no-cache-dir --constraint constraints.txt '.[redis]'
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin proxypal \

@@ -3,8 +3,11 @@
 python -m bench [--cells json@16,blob@16] [--targets aio-uv,proxypal] [--python VENV/bin/python]
 python -m bench flat
 python -m bench check
+python -m bench workers
+python -m bench shared
 """
 
+import asyncio
 import os
 import platform
 import sys
@@ -15,7 +18,17 @@ from pathlib import Path
 
 import click
 
-from bench import cells, check, flat, profiling, promises, starting, targets
+from bench import (
+    cells,
+    check,
+    flat,
+    profiling,
+    promises,
+    shared_load,
+    starting,
+    targets,
+    workers,
+)
 from bench.processes import Failed
 from bench.promises import Verdict
 from bench.rig import Plan, Rig, Run, alone, rounds
@@ -78,6 +91,25 @@ def flat_command(context: click.Context, names: tuple[str, ...], count: int, par
         verdicts = flat.measured(rig, options.python, chosen, rounds=count, part=part)
     click.echo(promises.verdict_table(verdicts))
     context.exit(any(verdict.word == "MISSED" for verdict in verdicts))
+
+
+@main.command("workers")
+@click.option("--rounds", "count", default=3, show_default=True, help="Of which the median counts.")
+@click.pass_context
+def workers_command(context: click.Context, count: int) -> None:
+    """Requests a second with one worker, two and four; needs redis-server."""
+    options: Options = context.obj
+    with _rig(options) as rig:
+        click.echo(workers.table(workers.measured(rig, options.python, count)))
+
+
+@main.command("shared")
+def shared_command() -> None:
+    """What ten replicas, a hundred and a thousand ask of their Redis; needs redis-server."""
+    try:
+        click.echo(shared_load.table(asyncio.run(shared_load.measured())))
+    except (Failed, Unavailable) as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command("check")

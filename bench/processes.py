@@ -28,7 +28,7 @@ class Process:
         self,
         arguments: Sequence[str],
         *,
-        core: int,
+        core: int | str,
         realtime: bool,
         folder: Path,
         environment: Mapping[str, str] | None = None,
@@ -86,7 +86,7 @@ class Process:
                 (_PROC / str(pid) / "clear_refs").write_text("5")
 
 
-def placed(arguments: Sequence[str], core: int, *, realtime: bool) -> list[str]:
+def placed(arguments: Sequence[str], core: int | str, *, realtime: bool) -> list[str]:
     """The command that runs *arguments* on *core*."""
     first = ["chrt", "--rr", "1"] if realtime else []
     return ["taskset", "--cpu-list", str(core), *first, *arguments]

@@ -136,11 +136,17 @@ class Rig:
             )
         return self._servers[target.server]
 
-    def start(self, name: str, command_of: Callable[[Path, int], Command]) -> Server:
-        """Start a server, from its folder and its port."""
+    def start(
+        self,
+        name: str,
+        command_of: Callable[[Path, int], Command],
+        *,
+        cores: int | str = PROXY_CORE,
+    ) -> Server:
+        """Start a server, from its folder and its port, on *cores* as taskset names them."""
         port = free_port()
         command = command_of(self.folder(name), port)
-        process = self._process(name, command.arguments, PROXY_CORE, targets.environment(command))
+        process = self._process(name, command.arguments, cores, targets.environment(command))
         self._exit.enter_context(stopped(process))
         self._servers[name] = Server(process, port, command.settle)
         return self._servers[name]
@@ -237,7 +243,7 @@ class Rig:
         self,
         name: str,
         arguments: Sequence[str],
-        core: int,
+        core: int | str,
         environment: Mapping[str, str] | None = None,
     ) -> Process:
         return Process(

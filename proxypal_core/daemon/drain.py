@@ -11,12 +11,17 @@ from contextlib import suppress
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from proxypal_core.gateway.server import Handler
+from proxypal_core.gateway.request import Answer, Request
+from proxypal_core.gateway.server import Connection, Handler
 
 _LOOK = 0.05
 """Seconds between two looks at the connections."""
 LAST_BYTES = 5.0
 """Seconds that a client may take to fetch the last bytes of an answer that is complete."""
+NEW = 0.2
+"""Seconds for the first request on a connection that was just made: who made it has been told by the
+system that we are here, and a load balancer does not ask another any more.
+"""
 _LAST_WORDS = 1.0
 """Seconds for an answer that is broken off to say so."""
 REASON = "the proxy is shutting down"
@@ -37,7 +42,7 @@ class Drain:
         """Requests that have begun and not ended."""
         return len(self._answering)
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: Request) -> Answer:
         connection = request.protocol
         self._answering[connection] = asyncio.current_task()
         try:
@@ -55,8 +60,10 @@ class Drain:
         self._ending = True
         await asyncio.sleep(0)  # who has asked before is being answered then
         for connection in server.connections:
-            if connection not in self._answering:
+            if connection not in self._answering and not _is_new(connection):
                 connection.close()
+        if any(map(_is_new, server.connections)):
+            await _until(lambda: now.is_set() or not any(map(_is_new, server.connections)), NEW)
         if await _until(lambda: not self._answering or now.is_set(), seconds) and not now.is_set():
             await _until(
                 lambda: self._leaving.isdisjoint(server.connections) or now.is_set(), LAST_BYTES
@@ -66,6 +73,10 @@ class Drain:
             if task is not None:
                 task.cancel(REASON)
         await _until(lambda: not self._answering, _LAST_WORDS)
+
+
+def _is_new(connection: RequestHandler) -> bool:
+    return isinstance(connection, Connection) and connection.is_new
 
 
 async def _until(done: Callable[[], bool], seconds: float) -> bool:

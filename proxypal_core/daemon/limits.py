@@ -30,6 +30,14 @@ def raise_file_limit() -> None:
                 return
 
 
+def leave_no_core() -> None:
+    """Leave no core file behind in a crash: it would hold the keys that are in memory. Programs that
+    we start do not either.
+    """
+    if sys.platform != "win32":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def most_connections() -> int:
     """A quarter of the files that we may open: one is a client's, one its upstream's, and there must
     be some for all else. A limit of 0 would be no server, so it is 1 at least.
@@ -43,12 +51,12 @@ def most_connections() -> int:
 
 
 def memory_watch(
-    proc: Path = Path("/proc/self"), groups: Path = Path("/sys/fs/cgroup")
+    proc: Path = Path("/proc/self"), groups: Path = Path("/sys/fs/cgroup"), *, processes: int = 1
 ) -> Callable[[], bool]:
-    """What tells whether this process has nearly all the memory that it may have; where nobody has
-    said how much that is (Linux alone has cgroups), it never has.
+    """What tells whether this process, of so many *processes*, has nearly all the memory that it may
+    have; where nobody has said how much that is (Linux alone has cgroups), it never has.
     """
-    most = memory_limit(proc, groups)
+    most = memory_limit(proc, groups) // processes
     if not most:
         return lambda: False
     return lambda: resident(proc) > _SHORT * most

@@ -45,7 +45,8 @@ class Lock:
     """The lock, held until it is closed."""
 
     def __init__(self, handle: int) -> None:
-        self._handle = handle
+        self.handle = handle
+        """The open file; a process that inherits it holds the lock, too."""
 
     def note(self, url: str) -> None:
         """Tell who comes second that this process answers at *url*."""
@@ -53,13 +54,13 @@ class Lock:
 
     def close(self) -> None:
         self._write(b"")
-        os.close(self._handle)
+        os.close(self.handle)
 
     def _write(self, said: bytes) -> None:
         with suppress(OSError):  # a full disk: the lock holds all the same
-            os.ftruncate(self._handle, 0)
-            os.lseek(self._handle, 0, os.SEEK_SET)
-            os.write(self._handle, said)
+            os.ftruncate(self.handle, 0)
+            os.lseek(self.handle, 0, os.SEEK_SET)
+            os.write(self.handle, said)
 
 
 def take(folder: Path, url: str) -> Lock:

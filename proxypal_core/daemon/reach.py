@@ -2,6 +2,8 @@
 client takes longer than most commands run.
 """
 
+import errno
+import re
 import socket
 from contextlib import closing
 from functools import cache
@@ -41,7 +43,7 @@ def ask(
     *body* is JSON. None when nobody answers, or another program that has the port. Blocks for
     *seconds* at most between two pieces of the answer.
     """
-    context = trust(listen.tls.cert) if listen.tls.cert else None
+    context = own(listen.tls.cert) if listen.tls.cert else None
     head = f"Authorization: Bearer {key}\r\n"
     if body:
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -54,6 +56,31 @@ def is_proxypal(listen: Listen) -> bool:
     context = _anybody() if listen.tls.cert else None
     answer = _asked(listen, "GET /health", "", b"", _HEALTH_SECONDS, context)
     return answer is not None and b'"proxypal"' in answer.body
+
+
+@cache
+def own(cert: str) -> "ssl.SSLContext":
+    """The certificate in the file *cert* alone, whatever names are in it: a daemon is called by its
+    address here, and nobody else has the key. Usual authorities where *cert* is empty.
+
+    Raises:
+        OSError: *cert* cannot be used.
+    """
+    import ssl  # noqa: PLC0415 — as above
+
+    if not cert:
+        return ssl.create_default_context()
+    text = Path(cert).expanduser().read_text(encoding="ascii", errors="replace")
+    first = _CERTIFICATE.search(text)  # those behind it have signed others', too
+    if first is None:
+        raise OSError(errno.EINVAL, "no certificate in PEM", cert)
+    context = ssl.create_default_context(cadata=first[0])
+    context.check_hostname = False
+    context.verify_flags = ssl.VERIFY_X509_PARTIAL_CHAIN  # it need not have signed itself
+    return context
+
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @cache

@@ -40,7 +40,8 @@ log = structlog.get_logger(__name__)
 
 async def _wait(event: Awaitable[object], seconds: float) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(event, seconds)
+        async with asyncio.timeout(seconds):  # wait_for() of Python 3.11 may lose a cancellation
+            await event
 
 
 class Unreadable(Exception):

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable
@@ -17,7 +18,12 @@ from proxypal_core.daemon import lock as locks
 from proxypal_core.daemon import notify
 from proxypal_core.daemon.certificate import Certificate
 from proxypal_core.daemon.drain import Drain
-from proxypal_core.daemon.limits import memory_watch, most_connections, raise_file_limit
+from proxypal_core.daemon.limits import (
+    leave_no_core,
+    memory_watch,
+    most_connections,
+    raise_file_limit,
+)
 from proxypal_core.daemon.lock import Lock
 from proxypal_core.daemon.loop_errors import LoopErrors
 from proxypal_core.daemon.notify import Supervisor
@@ -25,7 +31,8 @@ from proxypal_core.daemon.orders import Orders, orders
 from proxypal_core.daemon.port_owner import owner
 from proxypal_core.daemon.reach import base_url, is_proxypal, reachable
 from proxypal_core.daemon.reload import Follower, Sources, Unreadable
-from proxypal_core.daemon.site import Site
+from proxypal_core.daemon.site import BACKLOG, Site
+from proxypal_core.daemon.worker import Worker
 from proxypal_core.gateway.guard import Limits
 from proxypal_core.gateway.owned import Files
 from proxypal_core.gateway.server import parser_is_compiled, server
@@ -69,8 +76,16 @@ class Place(NamedTuple):
 NOWHERE = Place()
 
 
-def run(settings: Settings, *, admin_key: str, place: Place, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; *ready* is called with the base URL once it answers.
+def run(
+    settings: Settings,
+    *,
+    admin_key: str,
+    place: Place,
+    ready: Callable[[str], None],
+    worker: Worker | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; *ready* is called with the base URL once it answers. With
+    *worker*, as that one of several.
 
     Raises:
         CannotStart: as ``serve``, or aiohttp was built without its parser.
@@ -82,8 +97,23 @@ def run(settings: Settings, *, admin_key: str, place: Place, ready: Callable[[st
             EXIT_FAILED,
         )
     raise_file_limit()
+    leave_no_core()
+
+    def settled(url: str) -> None:
+        gc.freeze()  # what is there now stays: it is searched for garbage no more
+        ready(url)
+
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(settings, admin_key=admin_key, place=place, ready=ready, stop=None))
+        runner.run(
+            serve(
+                settings,
+                admin_key=admin_key,
+                place=place,
+                ready=settled,
+                stop=None,
+                worker=worker,
+            )
+        )
 
 
 async def serve(
@@ -94,8 +124,10 @@ async def serve(
     stop: asyncio.Event | None,
     clock: app.Clock | None = None,
     place: Place = NOWHERE,
+    worker: Worker | None = None,
 ) -> None:
-    """Serve until *stop* is set, or a signal comes when it is None.
+    """Serve until *stop* is set, or a signal comes when it is None. A *worker* leaves the lock of the
+    data directory to the process above.
 
     Raises:
         CannotStart: another daemon has the data directory, the address is taken, or the certificate
@@ -105,7 +137,10 @@ async def serve(
     given = orders(stop)
     supervisor = notify.of_this_process()
     certificate = _certificate(settings.listen.tls)
-    lock = _lock(place.data_dir, reachable(settings.listen))
+    if worker:
+        worker.end_with_parent(given)
+    alone = worker is None and place.data_dir
+    lock = locked(alone, reachable(settings.listen)) if alone else None
     with closing(lock) if lock else nullcontext():
         async with (
             app.meanwhile(supervisor.watch()),
@@ -118,20 +153,25 @@ async def serve(
                 profiles=place.profiles,
                 files=place.files,
             ) as served,
+            worker.among_others(served.handler)
+            if worker
+            else nullcontext(served.handler) as handler,
         ):
-            drain = Drain(served.handler)
+            drain = Drain(handler)
             limits = Limits(connections=most_connections())
-            guarded = server(drain, limits, memory_watch())
+            guarded = server(drain, limits, memory_watch(processes=worker.count if worker else 1))
             runner = web.ServerRunner(guarded, shutdown_timeout=_CUT)
             await runner.setup()
             try:
-                url = await _listening(runner, settings.listen, certificate)
+                url = await _listening(runner, settings.listen, certificate, shared=bool(worker))
                 if lock:
                     lock.note(url)
                 ready(url)
                 supervisor.ready(f"listens on {url}")
                 async with app.meanwhile(_following(served, settings, place, given, supervisor)):
                     await given.stop.wait()
+                for _ in range(BACKLOG):  # a turn takes one of those that the system has let in
+                    await asyncio.sleep(0)
                 log.info("stopping", requests=drain.answering, drain_seconds=DRAIN)
                 supervisor.stopping(f"requests to finish: {drain.answering}")
                 served.handler.close()
@@ -140,10 +180,14 @@ async def serve(
                 await runner.cleanup()
 
 
-def _lock(folder: Path | None, url: str) -> Lock | None:
-    """The lock of the data directory, if there is one."""
+def locked(folder: Path, url: str) -> Lock:
+    """The lock of the data directory *folder*, for who is about to answer at *url*.
+
+    Raises:
+        CannotStart: another daemon has it, or it cannot be written.
+    """
     try:
-        return locks.take(folder, url) if folder else None
+        return locks.take(folder, url)
     except locks.Taken as taken:
         raise CannotStart(
             f"proxypal already runs: {taken.holder} has the data in {folder}. Stop it first, or"
@@ -200,14 +244,15 @@ def open_log(settings: Settings, secrets: Iterable[str] = ()) -> None:
 
 
 async def _listening(
-    runner: web.ServerRunner, listen: Listen, certificate: Certificate | None
+    runner: web.ServerRunner, listen: Listen, certificate: Certificate | None, *, shared: bool
 ) -> str:
-    """The base URL, once *runner* listens there."""
+    """The base URL, once *runner* listens there; *shared* with other processes of ours."""
     tls = certificate.context if certificate else None
     try:
-        await Site(runner, listen.host, listen.port, ssl_context=tls).start()
+        site = Site(runner, listen.host, listen.port, ssl_context=tls, reuse_port=shared or None)
+        await site.start()
     except OSError as error:
-        raise await _cannot_listen(listen, error) from None
+        raise await cannot_listen(listen, error) from None
     host, port = runner.addresses[0][:2]
     return base_url(host, port, tls=tls is not None)
 
@@ -233,7 +278,8 @@ def _certificate(tls: Tls) -> Certificate | None:
         ) from None
 
 
-async def _cannot_listen(listen: Listen, error: OSError) -> CannotStart:
+async def cannot_listen(listen: Listen, error: OSError) -> CannotStart:
+    """What to say of *error*, which came of listening at *listen*."""
     host, port = listen.host, listen.port
     if error.errno != errno.EADDRINUSE:
         reason = os.strerror(error.errno) if error.errno else error  # asyncio's repeats the address

@@ -36,6 +36,7 @@ class Site(web.TCPSite):
             self._port,
             ssl=tls,
             backlog=self._backlog,
+            reuse_port=self._reuse_port,
             ssl_handshake_timeout=HANDSHAKE if tls else None,
         )
         if _is_asyncios():

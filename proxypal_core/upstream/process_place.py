@@ -70,9 +70,12 @@ class Home:
         self._path = path
 
     def sweep(self) -> None:
-        """Delete what runs have left that were killed together with their guard."""
+        """Delete what runs have left that were killed together with their guard; another worker's
+        of the same daemon may go on.
+        """
         for folder in self._path.glob(f"*/{_RUN}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+            if not _is_anothers(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def workspace(self, backend: Backend) -> Path:
         """Where *backend* runs, always the same, since programs keep their sessions by it."""
@@ -86,13 +89,25 @@ class Home:
         within = self.workspace(backend)
         if backend.image_path_scope == "temp":
             within = self._folder(".runs")
-        return Files(Path(tempfile.mkdtemp(prefix=_RUN, dir=within)), system, images)
+        return Files(Path(tempfile.mkdtemp(prefix=_ours(), dir=within)), system, images)
 
     def _folder(self, name: str) -> Path:
         folder = self._path / name
         for path in (self._path, folder):
             path.mkdir(mode=_OWN, parents=True, exist_ok=True)
         return folder
+
+
+def _ours() -> str:
+    return f"{_RUN}{os.getpid()}-"
+
+
+def _is_anothers(folder: Path) -> bool:
+    """Whether *folder* is of a run that another process may be at. Several have a folder in common
+    on Linux alone.
+    """
+    maker = folder.name.removeprefix(_RUN).partition("-")[0]
+    return maker.isdecimal() and int(maker) != os.getpid() and Path("/proc", maker).exists()
 
 
 class Files:

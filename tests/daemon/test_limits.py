@@ -5,6 +5,8 @@ import sys
 import pytest
 
 from proxypal_core.daemon import limits
+from proxypal_core.daemon.run import NOWHERE, CannotStart, run
+from proxypal_core.settings.schema import Listen, Settings, Tls
 
 if sys.platform == "win32":
     pytest.skip("there are none", allow_module_level=True)
@@ -86,3 +88,14 @@ def test_where_no_limit_is_said_there_is_none(system, lines):
 
 def test_where_there_are_no_control_groups_there_is_no_limit(tmp_path):
     assert not limits.memory_watch(tmp_path, tmp_path)()
+
+
+def test_a_daemon_that_crashes_leaves_no_memory_in_a_core_file(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(resource, "setrlimit", asked.__setitem__)
+    settings = Settings(listen=Listen(tls=Tls(cert="/nowhere.pem", key="/nowhere.pem")))
+
+    with pytest.raises(CannotStart):
+        run(settings, admin_key="admin", place=NOWHERE, ready=print)
+
+    assert asked[resource.RLIMIT_CORE] == (0, 0)

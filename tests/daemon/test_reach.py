@@ -1,14 +1,18 @@
 """The daemon of this machine is asked by a few lines of HTTP/1.0."""
 
 import socket
+import ssl
 import threading
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core.daemon import reach
-from proxypal_core.settings.schema import Listen
+from proxypal_core.settings.schema import Listen, Tls
+from tests.certificate import SelfSigned, self_signed
 from tests.running import daemon, free_port
 
 
@@ -78,3 +82,65 @@ async def test_a_daemon_is_told_from_another_program():
     async with daemon() as started:
         assert reach.is_proxypal(Listen(port=int(started.url.rpartition(":")[2])))
     assert not reach.is_proxypal(other)
+
+
+# ── over TLS ─────────────────────────────────────────────────────────────────────────────────
+
+
+def answering_over_tls(shown, expected, host="127.0.0.2"):
+    """As ``answering``, with the certificate *shown*; the settings say *expected*."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*shown)
+    server = context.wrap_socket(socket.create_server((host, 0)), server_side=True)
+
+    def answer():
+        with suppress(OSError), server:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(
+                    b'HTTP/1.1 200 OK\r\nserver: proxypal\r\n\r\n{"name": "proxypal"}'
+                )
+
+    threading.Thread(target=answer, daemon=True).start()
+    return Listen(host=host, port=server.getsockname()[1], tls=Tls(**expected._asdict()))
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    """Two of the same names, of which the address that is connected to is none."""
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    return [self_signed(folder) for folder in folders]
+
+
+def test_the_daemons_own_certificate_is_enough_whatever_names_are_in_it(certificates):
+    listen = answering_over_tls(certificates[0], certificates[0])
+
+    found = reach.ask(listen, "GET", "/health", key="k", seconds=5)
+
+    assert found is not None
+    assert found.status == 200
+
+
+def test_another_certificate_gets_no_key(certificates):
+    listen = answering_over_tls(certificates[1], certificates[0])
+
+    assert reach.ask(listen, "GET", "/health", key="k", seconds=5) is None
+
+
+def test_who_stands_behind_it_in_the_file_gets_no_key(certificates, tmp_path):
+    one, authority = certificates
+    chain = tmp_path / "chain.pem"
+    chain.write_text(Path(one.cert).read_text() + Path(authority.cert).read_text())
+    listen = answering_over_tls(authority, SelfSigned(str(chain), one.key))
+
+    assert reach.ask(listen, "GET", "/health", key="k", seconds=5) is None
+
+
+def test_a_file_without_a_certificate_is_none(tmp_path):
+    (tmp_path / "cert.pem").write_text("nothing")
+
+    with pytest.raises(OSError, match="no certificate"):
+        reach.own(str(tmp_path / "cert.pem"))
