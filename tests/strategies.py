@@ -1,5 +1,7 @@
 """Hypothesis strategies for the hub's values, shared by the law tests."""
 
+from string import ascii_letters, digits
+
 from hypothesis import strategies as st
 
 from proxypal_core.hub.messages import (
@@ -21,7 +23,13 @@ from proxypal_core.hub.messages import (
 from proxypal_core.wire import jsonio
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
-names = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_-]{0,20}", fullmatch=True)
+_LETTERS = ascii_letters + "_"
+names = st.builds(
+    str.__add__,
+    st.sampled_from(_LETTERS),
+    st.text(_LETTERS + digits + "-", max_size=20),
+)
+"""``[a-zA-Z_][a-zA-Z0-9_-]{0,20}``; drawn from the expression itself, they take six times as long."""
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
@@ -132,3 +140,9 @@ def requests(draw, dialect="openai-chat"):
         tool_choice=draw(st.sampled_from([None, ToolChoice("auto")])) if tool_names else None,
         max_output_tokens=draw(st.integers(16, 4000)),
     )
+
+
+def named(headers=()):
+    """*headers* as a request has them by name: in small letters, the first of each."""
+    pairs = list(headers.items() if isinstance(headers, dict) else headers)
+    return {name.lower(): value for name, value in reversed(pairs)}

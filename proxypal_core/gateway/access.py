@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from proxypal_core.accounts.client_keys import MINUTE, ClientKey, Ledger, Quota
 from proxypal_core.hub.failure import Failure, Kind, Refused
@@ -25,8 +26,7 @@ def digest(key: str) -> bytes:
 
 def check_host(host: str | None, allowed: Collection[str]) -> None:
     """Refuse a Host that is not loopback's and not in *allowed* (names without port)."""
-    match = _HOST.fullmatch(host or "")
-    name = match["name"].lower() if match else ""
+    name = _name_in(host or "")
     if name not in _LOOPBACK and name not in allowed:
         raise Refused(
             Failure(
@@ -37,16 +37,26 @@ def check_host(host: str | None, allowed: Collection[str]) -> None:
         )
 
 
+@lru_cache(maxsize=256)
+def _name_in(host: str) -> str:
+    """The name in a Host header, without its port; empty when it is none."""
+    match = _HOST.fullmatch(host)
+    return match["name"].lower() if match else ""
+
+
 def check_origin(headers: Mapping[str, str], host: str) -> None:
     """Refuse what another web site's page sent."""
-    origin = headers.get("Origin")
-    ours = (f"http://{host}".lower(), f"https://{host}".lower())
-    if origin is not None and origin.lower() not in ours:
+    origin = headers.get("origin")
+    if origin is not None and origin.lower() not in (
+        f"http://{host}".lower(),
+        f"https://{host}".lower(),
+    ):
         raise _foreign("Origin")
-    if headers.get("Sec-Fetch-Site", "none").lower() not in ("none", "same-origin"):
+    if headers.get("sec-fetch-site", "none").lower() not in ("none", "same-origin"):
         raise _foreign("Sec-Fetch-Site")
 
 
+@lru_cache(maxsize=256)
 def check_content_type(value: str | None, *, forms: bool = False) -> None:
     """Refuse a body whose type a page may send without a preflight, and one without a type. Where
     files are uploaded, *forms* are their type.
@@ -64,6 +74,7 @@ def check_content_type(value: str | None, *, forms: bool = False) -> None:
         )
 
 
+_KEY_HEADERS = ("x-api-key", "x-goog-api-key", "api-key")
 _OWN_PLACES: Mapping[str, str] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
 
 
@@ -73,14 +84,18 @@ def shown_keys(
     """Every key that a request shows, in all the places where clients put one; first the one in the
     place that *dialect* has for it.
     """
-    scheme, _, token = headers.get("Authorization", "").partition(" ")
-    keys = {
-        "authorization": token.strip() if scheme.lower() == "bearer" else "",
-        **{name: headers.get(name, "") for name in ("x-api-key", "x-goog-api-key", "api-key")},
-        "key": query.get("key", ""),
-    }
-    first = keys.pop(_OWN_PLACES.get(dialect, "authorization"))
-    return [key for key in (first, *keys.values()) if key]
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    keys = [headers[name] for name in _KEY_HEADERS if headers.get(name)]
+    token = token.strip()
+    if token and scheme.lower() == "bearer":
+        keys.insert(0, token)
+    if query and (key := query.get("key")):
+        keys.append(key)
+    own = headers.get(_OWN_PLACES.get(dialect, ""))
+    if own and keys[0] is not own:
+        keys.remove(own)
+        keys.insert(0, own)
+    return keys
 
 
 class OverLimit(Refused):
@@ -126,6 +141,10 @@ class Keyring:
         self._guarded = any(key.guards for key in self.keys)
         self._clock = clock
         self._guesses = Guesses(clock)
+
+    def __contains__(self, key: ClientKey) -> bool:
+        """Whether *key* still lets somebody in, whatever else of it was changed."""
+        return key.digest in self._by_digest
 
     def admit(self, shown: Sequence[str], dialect: str = "") -> ClientKey | None:
         """The key that lets a request in; None where no key guards and all may come.

@@ -15,6 +15,7 @@ from proxypal_core.gateway import surface
 from proxypal_core.gateway.exchange import Exchange
 from proxypal_core.gateway.front import Front
 from proxypal_core.gateway.prepare import Ask
+from proxypal_core.gateway.request import Answer, Request
 from proxypal_core.hub.failure import Refused
 from proxypal_core.metering import Record
 from proxypal_core.wire import jsonio
@@ -39,11 +40,11 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class _Unsent(Exchange):
-    async def _json(self, body: bytes, request: web.BaseRequest) -> web.StreamResponse:
+    async def _json(self, body: bytes, request: Request) -> Answer:
         return web.Response(body=body)
 
 
-async def tried(front: Front, account: Account, request: web.BaseRequest) -> Outcome:
+async def tried(front: Front, account: Account, request: Request) -> Outcome:
     """How *account* answers; *request* is what asks for the test."""
     services = front.services
     model = model_for(account, services.providers)

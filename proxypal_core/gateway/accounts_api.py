@@ -17,6 +17,7 @@ from proxypal_core.gateway.front import Call, Front
 from proxypal_core.hub.failure import Failure, Kind, Refused, invalid
 from proxypal_core.providers.catalog import find
 from proxypal_core.providers.provider import Provider
+from proxypal_core.settings.reading import did_you_mean
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store import orders
 from proxypal_core.store.vault_format import Snapshot
@@ -116,7 +117,9 @@ async def replace(front: Front, name: str, profile: JsonObject) -> None:
     def put(profiles: dict[str, JsonObject]) -> None:
         there = profiles.get(name, profile)
         if there.get("type") != profile["type"]:
-            raise _conflict(f"{name} is there already, as {there.get('type')}")
+            raise _conflict(
+                f"{name} is there already, as {there.get('type')}: remove it first, or give another name"
+            )
         profiles[name] = {**wishes(there), **profile}
 
     await front.owner.revise(_on_profiles(put))
@@ -215,7 +218,10 @@ async def set_order(front: Front, call: Call) -> Mapping[str, Any]:
     }
     for one in wanted:
         if one not in known or wanted.count(one) > 1:
-            raise invalid(f"{one!r} is no account of {name}, or stands there twice", param="order")
+            raise invalid(
+                f"{one!r} is no account of {name}, or stands there twice; see /api/accounts",
+                param="order",
+            )
     await _revise_order(front, name, wanted)
     return {"provider": name, "order": list(wanted)}
 
@@ -248,8 +254,11 @@ def provider_called(front: Front, word: str) -> Provider:
     """
     known = find(front.settings.catalog, word)
     if known is None:
-        failure = Failure(Kind.NO_ROUTE, f"there is no provider called {word!r}", param="provider")
-        raise Refused(failure)
+        hint = (
+            did_you_mean(word, front.settings.catalog) or "add it under providers in the settings"
+        )
+        told = f"there is no provider called {word!r}; {hint}"
+        raise Refused(Failure(Kind.NO_ROUTE, told, param="provider"))
     return known
 
 
@@ -261,7 +270,9 @@ def profile_id_of(provider: Provider, name: str) -> str:
     """
     found = unicodedata.normalize("NFC", f"{provider.name}:{name or 'default'}")
     if not is_profile_id(found):
-        raise invalid("has at most 254 characters, all printable, and no / or \\", param="name")
+        raise invalid(
+            "name: must have at most 254 characters, all printable, and no / or \\", param="name"
+        )
     return found
 
 

@@ -17,7 +17,9 @@ from proxypal_core.gateway import keys_api as keys
 from proxypal_core.gateway import logins_api as logins
 from proxypal_core.gateway import settings_api as settings
 from proxypal_core.gateway.front import Call, Front
+from proxypal_core.gateway.new_keys import NewKey
 from proxypal_core.gateway.openapi import Endpoint, Holder
+from proxypal_core.gateway.request import Request
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.wire import jsonio
 
@@ -42,6 +44,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         " event accounts says that the state is worth asking for again.",
         management.follow,
         media="text/event-stream",
+    ),
+    Endpoint(
+        "GET",
+        "/api/replicas",
+        "Whether the other replicas are heard, what becomes of each kind of state where they are not,"
+        " and what all have used today.",
+        management.replicas,
     ),
     Endpoint("GET", "/api/models", "The models that can be asked for by name.", management.models),
     Endpoint(
@@ -183,7 +192,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/api/keys",
         "Make a client key; the answer is the only one that holds it.",
         keys.create,
-        body=keys.NewKey,
+        body=NewKey,
     ),
     Endpoint("DELETE", "/api/keys/{name}", "Forget a client key.", keys.revoke),
     # ── settings ──
@@ -242,7 +251,7 @@ def find(method: str, path: str) -> tuple[Endpoint, Mapping[str, str]]:
     raise surface.NotFound(surface.CHAT)
 
 
-async def serve(front: Front, request: web.BaseRequest, shown: Sequence[str]) -> web.StreamResponse:
+async def serve(front: Front, request: Request, shown: Sequence[str]) -> web.StreamResponse:
     """The answer to *request*, which shows the keys *shown*.
 
     Raises:

@@ -67,7 +67,7 @@ async def link(front: Front, call: Call) -> Mapping[str, Any]:
     new = call.as_(NewLink)
     source = SOURCES.get(new.login)
     if source is None:
-        raise invalid(f"is one of {', '.join(SOURCES)}", param="login")
+        raise invalid(f"login: must be one of {', '.join(SOURCES)}", param="login")
     provider = provider_called(front, source.provider)
     name = profile_id_of(provider, new.name or source.program)
     try:
@@ -90,7 +90,9 @@ async def take_in(front: Front, call: Call) -> Mapping[str, Any]:
         found = _read(new, front.settings.catalog)
     except (Malformed, yamlio.BadYaml) as error:
         # Of what cannot be read only the place is told: the rest may be a secret.
-        raise invalid(f"nothing was imported: the file {_told(error)}", param="text") from None
+        raise invalid(
+            f"nothing was imported: the file {_told(error)}; export it again", param="text"
+        ) from None
     now = await front.owner.snapshot()
     merge = _merged(now, found)
     if merge.profiles != now.profiles or merge.bookkeeping != now.bookkeeping:

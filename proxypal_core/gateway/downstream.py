@@ -7,11 +7,13 @@ same and heartbeats follow, since clients and middle boxes give up on silence.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import HttpVersion11
 
 from proxypal_core.dialects import gemini, openai_legacy
+from proxypal_core.gateway.request import Request, Sent
 from proxypal_core.wire import sse
 
 WRITE_BUFFER = 16 * 1024
@@ -41,7 +43,7 @@ class Downstream:
 
     def __init__(
         self,
-        request: web.BaseRequest,
+        request: Request,
         *,
         heartbeat: bytes,
         headers: Callable[[], Mapping[str, str]],
@@ -56,9 +58,8 @@ class Downstream:
         self._headers = headers
         self._interval = interval
         self._reframe = reframe
-        self._response: web.StreamResponse | None = None
-        self._chunked = False
-        self._lock = asyncio.Lock()
+        self._begun = False
+        self._chunked = request.version == HttpVersion11
         self._loop = asyncio.get_running_loop()
         self._last_write = self._loop.time()
         self._timer = self._loop.call_later(hold, self._due)
@@ -67,7 +68,7 @@ class Downstream:
     @property
     def started(self) -> bool:
         """Whether the client has seen the status line: failures must be told in the stream now."""
-        return self._response is not None
+        return self._begun
 
     async def write(self, data: bytes) -> None:
         """Send *data*, whole events; returns when the client has taken enough of it.
@@ -84,42 +85,40 @@ class Downstream:
         """Whether the client has to be waited for before more is written."""
         transport = self._request.transport
         return (
-            self._response is None
+            not self._begun
             or self._reframe is not None
             or transport is None
             or transport.get_write_buffer_size() > WRITE_BUFFER
         )
 
     def write_now(self, data: bytes) -> None:
-        """As ``write``, at once; for when it is not full."""
-        transport = self._request.transport
-        if data and transport is not None:
-            self._last_write = self._loop.time()
-            if self._sent is not None:
-                self._sent(data)
-            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        """As ``write``, at once; for when it is not full. To a client that went away, nothing is
+        sent.
+        """
+        if data:
+            with suppress(ConnectionError):
+                self._send(data)
 
-    async def finish(self) -> web.StreamResponse:
+    async def finish(self) -> Sent:
         """End the answer cleanly: its terminal event has come."""
         self._timer.cancel()
         if self._reframe is not None:
             await self._write(self._reframe.close())
-        response = await self._started()
-        await response.write_eof()
-        return response
+        self._request.write(self._head() + (b"0\r\n\r\n" if self._chunked else b""))
+        await self._request.drain()
+        return Sent(200, self._request.keep_alive and self._chunked)
 
-    async def break_off(self, last: bytes) -> web.StreamResponse:
+    async def break_off(self, last: bytes) -> Sent:
         """Send *last*, which tells the failure, and cut: a clean end would look like success."""
         self._timer.cancel()
         if self._reframe is not None:
             last = self._reframe.feed(last)
         await self._write(last)
-        response = await self._started()
         await asyncio.sleep(BREAK_SECONDS)
         transport = self._request.transport
         if transport is not None:
             transport.close()  # after what is buffered, without the last chunk
-        return response
+        return Sent(200, keep_alive=False)
 
     def close(self) -> None:
         """Whatever happened, no heartbeat follows."""
@@ -129,36 +128,39 @@ class Downstream:
 
     async def _write(self, data: bytes) -> None:
         if data:
-            response = self._response
-            if response is None:
-                response = await self._started()
-            self._last_write = self._loop.time()
-            if self._sent is not None:
-                self._sent(data)
-            await response.write(data)
-            await self._request.writer.drain()  # write() itself waits after every 64 KiB only
+            self._send(data)
+            await self._request.drain()
 
-    async def _started(self) -> web.StreamResponse:
-        async with self._lock:  # a heartbeat may come in between
-            if self._response is None:
-                self._response = await self._begun()
-            return self._response
+    def _send(self, data: bytes) -> None:
+        self._last_write = self._loop.time()
+        if self._sent is not None:
+            self._sent(data)
+        piece = b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+        self._request.write(self._head() + piece)
 
-    async def _begun(self) -> web.StreamResponse:
-        content_type = self._reframe.content_type if self._reframe else "text/event-stream"
-        response = web.StreamResponse(headers={**self._headers(), "content-type": content_type})
-        response.headers["cache-control"] = "no-cache"
+    def _head(self) -> bytes:
+        """The head of the answer, the first time."""
+        if self._begun:
+            return b""
+        self._begun = True
         transport = self._request.transport
         if transport is not None:
             transport.set_write_buffer_limits(high=WRITE_BUFFER)
-        await response.prepare(self._request)
-        self._chunked = response.headers.get("transfer-encoding") == "chunked"
-        return response
+        content_type = self._reframe.content_type if self._reframe else "text/event-stream"
+        framing = {"transfer-encoding": "chunked"} if self._chunked else {"connection": "close"}
+        return self._request.head(
+            {
+                **self._headers(),
+                "content-type": content_type,
+                "cache-control": "no-cache",
+                **framing,
+            }
+        )
 
     def _due(self) -> None:
         """The time to hold back is over, or the stream may have been silent for an interval."""
         silent = self._loop.time() - self._last_write
-        if self._response is not None and silent < self._interval:
+        if self._begun and silent < self._interval:
             self._timer = self._loop.call_later(self._interval - silent, self._due)
             return
         if self._beat is None or self._beat.done():

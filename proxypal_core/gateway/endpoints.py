@@ -5,6 +5,7 @@ Whatever goes wrong before an answer has begun leaves here in the client's own d
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +23,7 @@ from proxypal_core.gateway.downstream import JsonArray, LegacyCompletions, Refra
 from proxypal_core.gateway.exchange import Exchange, proxied_headers
 from proxypal_core.gateway.front import Front
 from proxypal_core.gateway.prepare import Ask
+from proxypal_core.gateway.request import Answer, Request
 from proxypal_core.gateway.server import BODY_LIMIT
 from proxypal_core.gateway.sessions import session_of
 from proxypal_core.gateway.surface import Access, Match, Operation
@@ -38,6 +40,8 @@ _BASES = "a base URL ends in /v1 for OpenAI's clients, and has no path for the o
 _MANAGED = "GET /api/openapi.json lists what is"
 """Characters of a model's name: it is repeated in the log, in messages and in the records."""
 
+_NO_QUERY: Mapping[str, str] = MappingProxyType({})
+
 log = structlog.get_logger(__name__)
 
 
@@ -46,20 +50,30 @@ class Gateway:
 
     def __init__(self, front: Front) -> None:
         self.front = front
-        """May be replaced by another; requests that have begun keep theirs."""
+        self._asking: dict[str, tuple[web.BaseRequest, ClientKey]] = {}
+        """What is being answered, by its id, and who asks."""
+
+    def use(self, front: Front) -> None:
+        """Go by *front* from the next request on. Those that have begun keep theirs, but for clients
+        whose keys were taken away: they are cut off.
+        """
+        self.front = front
+        for request, client in self._asking.values():
+            if client not in front.keyring and request.transport is not None:
+                request.transport.abort()
 
     def close(self) -> None:
         """End what would go on for ever, so that the server can stop."""
         self.front.recorder.feed.close()
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: Request) -> Answer:
         request_id = self.front.new_id()
         path = request.rel_url.raw_path
         dialect = DIALECTS[surface.guess_dialect(path)]
         try:
             self._guard(request)
             match = surface.match(request.method, path)
-            dialect = DIALECTS[_list_dialect(match, request.headers)]
+            dialect = DIALECTS[_list_dialect(match, request.named)]
             return await self._serve(request, match, dialect, request_id)
         except surface.WrongMethod as wrong:
             if request.method == "OPTIONS":
@@ -93,8 +107,8 @@ class Gateway:
             failure = Failure(Kind.INTERNAL, "the proxy failed on this request; its log says why")
             return refusal(dialect, failure, request_id)
 
-    def _guard(self, request: web.BaseRequest) -> None:
-        host = request.headers.get("Host")
+    def _guard(self, request: Request) -> None:
+        host = request.named.get("host")
         if request.version not in (HttpVersion10, HttpVersion11):
             raise Refused(Failure(Kind.INVALID, "HTTP/1.1 and HTTP/1.0 are spoken here"))
         if not request.raw_path.startswith("/"):
@@ -102,15 +116,17 @@ class Gateway:
                 Failure(Kind.INVALID, "this is no forward proxy; take its address as base URL")
             )
         access.check_host(host, self.front.allowed_hosts)
-        access.check_origin(request.headers, host or "")
+        access.check_origin(request.named, host or "")
 
     async def _serve(
-        self, request: web.BaseRequest, match: Match, dialect: Dialect, request_id: str
-    ) -> web.StreamResponse:
+        self, request: Request, match: Match, dialect: Dialect, request_id: str
+    ) -> Answer:
         route = match.route
         # Gemini's clients put their key into the query; the owner's has no business in a history.
-        query = request.query if route.access is Access.CLIENT else {}
-        shown = access.shown_keys(request.headers, query, route.dialect)
+        query = _NO_QUERY
+        if route.access is Access.CLIENT and request.rel_url.raw_query_string:
+            query = request.query
+        shown = access.shown_keys(request.named, query, route.dialect)
         client = None
         match route.access:
             case Access.OPEN:
@@ -121,9 +137,7 @@ class Gateway:
                 client = self.front.keyring.admit(shown, route.dialect)
         match route.operation:
             case Operation.HEALTH | Operation.ROOT:
-                return answers.as_json(
-                    {"status": "ok", "name": "proxypal", "version": self.front.version}
-                )
+                return answers.as_json(self.front.health)
             case Operation.REALTIME:
                 return answers.upgrade_refused(dialect, request_id)
             case Operation.MODELS:
@@ -135,7 +149,7 @@ class Gateway:
             case _:
                 return await self._exchange(request, match, dialect, request_id, client)
 
-    def _dashboard(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
+    def _dashboard(self, request: Request, name: str) -> Answer:
         if not name and "code" in request.query:
             return dashboard_session.entered(self.front.sessions, request)
         file = dashboard_files.answer(name, request.headers)
@@ -147,12 +161,12 @@ class Gateway:
 
     async def _exchange(
         self,
-        request: web.BaseRequest,
+        request: Request,
         match: Match,
         dialect: Dialect,
         request_id: str,
         client: ClientKey | None,
-    ) -> web.StreamResponse:
+    ) -> Answer:
         front = self.front
         clock = front.services.clock
         record = Record(
@@ -161,10 +175,12 @@ class Gateway:
             dialect=dialect.NAME,
             path=request.rel_url.raw_path,
             client=client.name if client else "",
-            agent=agent_of(request.headers),
+            agent=agent_of(request.named),
         )
         keeps = front.settings.usage.capture_bodies
         heard = None if keeps == "none" else Heard()
+        if client is not None:
+            self._asking[request_id] = request, client
         try:
             answer = await self._answer(request, match, dialect, record, client, heard)
             record.status = answer.status
@@ -177,6 +193,7 @@ class Gateway:
             record.status = 200 if record.outcome == "served" else 499
             raise
         finally:
+            self._asking.pop(request_id, None)
             record.duration = max(0.0, clock() - record.at)  # or the clock was set back
             front.recorder.note(record, client)
             if heard and (keeps == "all" or is_failure(record.outcome)):
@@ -185,13 +202,13 @@ class Gateway:
 
     async def _answer(
         self,
-        request: web.BaseRequest,
+        request: Request,
         match: Match,
         dialect: Dialect,
         record: Record,
         client: ClientKey | None,
         heard: Heard | None,
-    ) -> web.StreamResponse:
+    ) -> Answer:
         try:
             ask = await self._ask(request, match, dialect, record, heard)
             _check_model(client, ask.model)
@@ -214,7 +231,7 @@ class Gateway:
 
     async def _ask(
         self,
-        request: web.BaseRequest,
+        request: Request,
         match: Match,
         dialect: Dialect,
         record: Record,
@@ -223,14 +240,14 @@ class Gateway:
         has_body = request.method == "POST"
         if has_body:
             access.check_content_type(
-                request.headers.get("Content-Type"),
+                request.named.get("content-type"),
                 forms=match.route.operation is Operation.PASS,
             )
         body = await request.read()
         if heard is not None:
             heard.asked.add(body)
         doc: jsonio.JsonObject = {}
-        if has_body and not _is_form(request.headers):
+        if has_body and not _is_form(request.named):
             doc = jsonio.load_object(body)
         model, stream = match.model, False
         reframe: Callable[[], Reframe] | None = None
@@ -252,7 +269,7 @@ class Gateway:
                 model = model or _model_in(doc, body)
         if len(model) > _LONGEST_NAME:
             raise Refused(Failure(Kind.INVALID, "model: is too long", param="model"))
-        session = session_of(request.headers, doc, client=record.client)
+        session = session_of(request.named, doc, client=record.client)
         record.model, record.stream = model, stream
         record.session = session.key if session else ""
         return Ask(
@@ -265,7 +282,7 @@ class Gateway:
             session=session,
             doc=doc,
             body=body,
-            headers=tuple(request.headers.items()),
+            headers=request.pairs,
             method=request.method,
             path=match.suffix,
             query=_query(request.query),
@@ -358,7 +375,7 @@ def _model_in(doc: Mapping[str, Any], body: bytes) -> str:
 
 
 def _is_form(headers: Mapping[str, str]) -> bool:
-    return headers.get("Content-Type", "").lstrip().lower().startswith("multipart/form-data")
+    return headers.get("content-type", "").lstrip().lower().startswith("multipart/form-data")
 
 
 def _query(query: Mapping[str, str]) -> str:

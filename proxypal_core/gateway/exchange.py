@@ -23,6 +23,7 @@ from proxypal_core.gateway import nobody
 from proxypal_core.gateway.deadline import Deadline
 from proxypal_core.gateway.downstream import Downstream
 from proxypal_core.gateway.prepare import COUNTS, Ask, Estimated, Preparation, Prepared, Services
+from proxypal_core.gateway.request import Answer, Request
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.hub.fold import unfold
 from proxypal_core.hub.messages import Response
@@ -73,7 +74,7 @@ class Exchange:
         self._complete = False
         """Whether the client was sent all of it; many hang up as soon as they have."""
 
-    async def run(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def run(self, request: Request) -> Answer:
         """Answer *request*.
 
         Raises:
@@ -84,7 +85,7 @@ class Exchange:
         finally:
             self._deadline.close()
 
-    async def _run(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _run(self, request: Request) -> Answer:
         if not self._ask.stream:
             return await self._attempts(request)
         down = self._down = Downstream(
@@ -104,8 +105,9 @@ class Exchange:
             return await self._break_off(self._encoder_fails(refused.failure), refused.failure)
         finally:
             down.close()
+            self._down = None  # they know each other: nothing else would free them at once
 
-    async def _attempts(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _attempts(self, request: Request) -> Answer:
         attempts = Attempts(self._services.attempts, self._services.patience)
         while not attempts.over:
             lease = await self._lease(attempts)
@@ -122,7 +124,7 @@ class Exchange:
             Refused: there is none.
         """
         services, ask = self._services, self._ask
-        ends = services.queue.ends()
+        ends = 0.0
         while True:
             try:
                 return services.pool.lease(
@@ -130,6 +132,7 @@ class Exchange:
                 )
             except NoneReady as none:
                 now = services.clock()
+                ends = ends or services.queue.ends()
                 pause = attempts.pause(none, now=now, jitter=services.jitter())
                 if pause is not None:
                     await services.sleep(pause)
@@ -138,16 +141,14 @@ class Exchange:
                         nobody.ready(none, attempts.last, model=ask.model, now=now)
                     ) from None
 
-    async def _attempt(
-        self, lease: Lease, request: web.BaseRequest
-    ) -> web.StreamResponse | Failure:
+    async def _attempt(self, lease: Lease, request: Request) -> Answer | Failure:
         """One account asked: the finished answer, or how it failed before anything was sent."""
         record = self._record
         record.served_by, record.served_model = lease.account.id, lease.model
         record.provider = lease.account.provider
         self._answered_with = {}
         self._asked_at = self._services.clock()
-        answer: web.StreamResponse | Failure | None = None
+        answer: Answer | Failure | None = None
         failure: Failure | None = None
         try:
             answer = await self._answer(lease, request)
@@ -155,7 +156,7 @@ class Exchange:
             failure = self._settle(lease, answer)
         return failure if failure is not None and isinstance(answer, Failure) else answer
 
-    def _settle(self, lease: Lease, answer: web.StreamResponse | Failure | None) -> Failure | None:
+    def _settle(self, lease: Lease, answer: Answer | Failure | None) -> Failure | None:
         """Give *lease* back and say how it went; the failure, as its owner wants it understood."""
         services, record = self._services, self._record
         failure = answer if isinstance(answer, Failure) else self._ended
@@ -176,7 +177,7 @@ class Exchange:
         record.attempts.append(Attempt(lease.account.id, lease.model, outcome, took))
         return failure
 
-    async def _answer(self, lease: Lease, request: web.BaseRequest) -> web.StreamResponse | Failure:
+    async def _answer(self, lease: Lease, request: Request) -> Answer | Failure:
         try:
             prepared = await self._preparation.prepare(lease)
             answer = await self._send(lease, prepared, request)
@@ -204,9 +205,7 @@ class Exchange:
 
     # ── the answer ───────────────────────────────────────────────────────────────────────────
 
-    async def _send(
-        self, lease: Lease, prepared: Prepared, request: web.BaseRequest
-    ) -> web.StreamResponse | Failure:
+    async def _send(self, lease: Lease, prepared: Prepared, request: Request) -> Answer | Failure:
         scheme = prepared.call.url.partition(":")[0]
         opening = self._services.transports[scheme].open(prepared.call)
         reply = await self._deadline.within(self._services.timeouts.first_byte, opening)
@@ -240,8 +239,8 @@ class Exchange:
         return prepared.speaks.decode_failure(reply.status, body)
 
     async def _whole(
-        self, prepared: Prepared, reply: way_out.Reply, request: web.BaseRequest
-    ) -> web.StreamResponse | Failure:
+        self, prepared: Prepared, reply: way_out.Reply, request: Request
+    ) -> Answer | Failure:
         body = await self._read_all(reply, ANSWER_LIMIT)
         doc = _answer_object(body)
         if self._ask.operation in COUNTS:
@@ -265,14 +264,13 @@ class Exchange:
             body = self._ask.reshape(body)
         return await self._json(body, request)
 
-    async def _json(self, body: bytes, request: web.BaseRequest) -> web.StreamResponse:
+    async def _json(self, body: bytes, request: Request) -> Answer:
         self._first_content()
-        answer = web.Response(body=body, headers=self._headers(), content_type="application/json")
-        await answer.prepare(request)
-        await answer.write_eof()
-        return answer
+        if self._sent is not None:
+            self._sent(body)
+        return await request.send(body, {**self._headers(), "content-type": "application/json"})
 
-    async def _estimated(self, tokens: int, request: web.BaseRequest) -> web.StreamResponse:
+    async def _estimated(self, tokens: int, request: Request) -> Answer:
         """An answer of our own, labelled as such, where the provider cannot count."""
         self._upstream_headers = {"x-proxypal-estimate": "true"}
         return await self._json(self._ask.dialect.count_reply(tokens), request)
@@ -283,9 +281,7 @@ class Exchange:
         carrying = self._services.carrier.outgoing(self._ask.dialect.NAME, prepared.speaks.NAME)
         return translated(response, prepared.encoded, carrying)
 
-    async def _whole_as_stream(
-        self, prepared: Prepared, reply: way_out.Reply
-    ) -> web.StreamResponse | Failure:
+    async def _whole_as_stream(self, prepared: Prepared, reply: way_out.Reply) -> Answer | Failure:
         """A provider that answers a target for a stream with JSON: an error inside a 200, or the
         whole answer at once.
         """
@@ -304,9 +300,7 @@ class Exchange:
         await down.write(self._seen(told, prepared))
         return await down.finish()
 
-    async def _stream(
-        self, prepared: Prepared, reply: way_out.Reply
-    ) -> web.StreamResponse | Failure:
+    async def _stream(self, prepared: Prepared, reply: way_out.Reply) -> Answer | Failure:
         pipe = self._pipe(prepared)
         seen = pipe.seen
         down = self._downstream()
@@ -381,7 +375,7 @@ class Exchange:
         carrying = self._services.carrier.outgoing(ask.dialect.NAME, prepared.speaks.NAME)
         return Translation(prepared.speaks, ask.dialect, reply, prepared.encoded, carrying)
 
-    async def _forward(self, reply: way_out.Reply, request: web.BaseRequest) -> web.StreamResponse:
+    async def _forward(self, reply: way_out.Reply, request: Request) -> Answer:
         """An answer in nobody's dialect (a file, speech, embeddings), byte for byte."""
         answer = web.StreamResponse(status=reply.status, headers=self._headers())
         answer.headers.update(passing.of_body(reply.headers))
@@ -413,7 +407,7 @@ class Exchange:
             raise RuntimeError("a whole answer has no stream")
         return self._down
 
-    async def _break_off(self, last: bytes, failure: Failure) -> web.StreamResponse:
+    async def _break_off(self, last: bytes, failure: Failure) -> Answer:
         self._ended = failure
         return await self._downstream().break_off(last)
 

@@ -1,10 +1,9 @@
 """What the way in is made of, and what a caller of the management API asks."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
-from aiohttp import web
 
 from proxypal_core import routing
 from proxypal_core.gateway import access
@@ -12,6 +11,7 @@ from proxypal_core.gateway.dashboard_session import Sessions
 from proxypal_core.gateway.owned import Owned
 from proxypal_core.gateway.prepare import Services
 from proxypal_core.gateway.recorder import Recorder
+from proxypal_core.gateway.request import Request
 from proxypal_core.gateway.responses import Conversations
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.hub.messages import ModelInfo
@@ -20,6 +20,18 @@ from proxypal_core.upstream.logins import Logins
 from proxypal_core.wire import jsonio
 
 _T = TypeVar("_T")
+
+
+class Sharing(Protocol):
+    """What is known of other replicas."""
+
+    def standing(self) -> Mapping[str, Any]:
+        """Whether they are heard (``reachable``), and how many ``replicas`` there are."""
+        ...
+
+    async def seen(self) -> Mapping[str, Any]:
+        """More of that, for the owner."""
+        ...
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +55,17 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     heartbeat: float = 15.0
     owned: Owned | None = None
+    sharing: Sharing | None = None
+
+    @property
+    def health(self) -> Mapping[str, Any]:
+        """What anybody may know. Without the other replicas it is degraded, and serves."""
+        told = {"status": "ok", "name": "proxypal", "version": self.version}
+        if self.sharing is None:
+            return told
+        shared = self.sharing.standing()
+        status = "ok" if shared["reachable"] else "degraded"
+        return {**told, "status": status, "shared_state": shared}
 
     @property
     def owner(self) -> Owned:
@@ -61,7 +84,7 @@ class Call(msgspec.Struct, frozen=True):
     where there is none.
     """
 
-    request: web.BaseRequest
+    request: Request
     at: Mapping[str, str]
     body: jsonio.JsonObject
 

@@ -5,6 +5,7 @@ What a ``Connection`` header names is between two neighbours and goes no further
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 # A vendor client's own headers pass to its own vendor, on its own dialect; nothing else does.
 # Captured from Claude Code, Codex, Gemini CLI and the SDKs.
@@ -36,32 +37,39 @@ _CLEAN = re.compile(r"[\x20-\x7e]{0,1024}")
 
 
 def upward(dialect: str, headers: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The client's headers that go on to an upstream of its own *dialect*.
+    """Those of the client's *headers*, their names in small letters, that go on to an upstream of its
+    own *dialect*.
 
     Our own User-Agent goes with them, except that a vendor's own program keeps its name: it is
     the one that asks.
     """
-    allowed = _UP[dialect]
-    neighbours = _neighbours(headers)
     passed: dict[str, str] = {}
     for name, value in headers:
-        lower = name.lower()
-        if lower in neighbours or not _CLEAN.fullmatch(value):
-            continue
-        if allowed.fullmatch(lower) or (lower == "user-agent" and _VENDOR_CLIENTS.match(value)):
+        goes = _VENDOR_CLIENTS.match(value) if name == "user-agent" else _goes_up(dialect, name)
+        if goes and name not in _neighbours(headers) and _CLEAN.fullmatch(value):
             # Repeated headers (anthropic-beta may come twice) are one list.
-            passed[lower] = f"{passed[lower]}, {value}" if lower in passed else value
+            passed[name] = f"{passed[name]}, {value}" if name in passed else value
     return passed
+
+
+@lru_cache(maxsize=1024)
+def _goes_up(dialect: str, name: str) -> bool:
+    return _UP[dialect].fullmatch(name) is not None
+
+
+@lru_cache(maxsize=1024)
+def _goes_down(dialect: str, name: str) -> bool:
+    return _DOWN[dialect].fullmatch(name) is not None
 
 
 def downward(dialect: str, headers: Mapping[str, str]) -> dict[str, str]:
     """An upstream's headers that go back to a client of the same *dialect*."""
-    allowed = _DOWN[dialect]
-    neighbours = _neighbours(headers.items())
     return {
         name: value
         for name, value in headers.items()
-        if allowed.fullmatch(name) and name not in neighbours and _CLEAN.fullmatch(value)
+        if _goes_down(dialect, name)
+        and name not in _neighbours(headers.items())
+        and _CLEAN.fullmatch(value)
     }
 
 
@@ -75,7 +83,7 @@ def of_body(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _neighbours(headers: Iterable[tuple[str, str]]) -> Collection[str]:
-    named = ",".join(value for name, value in headers if name.lower() == "connection")
+    named = ",".join(value for name, value in headers if name == "connection")
     return {name.strip().lower() for name in named.split(",")}
 
 

@@ -35,6 +35,13 @@ async def state(front: Front, call: Call) -> Mapping[str, Any]:
     }
 
 
+async def replicas(front: Front, call: Call) -> Mapping[str, Any]:
+    """Whether the other replicas are heard, and what all have used today."""
+    if front.sharing is None:
+        return {"reachable": True, "replicas": 1}
+    return await front.sharing.seen()
+
+
 async def metrics(front: Front, call: Call) -> web.StreamResponse:
     """What is counted, for Prometheus."""
     recorder, services = front.recorder, front.services

@@ -41,7 +41,7 @@ def ready(none: NoneReady, last: Failure | None, *, model: str, now: float) -> F
 def exhausted(last: Failure | None, now: float) -> Failure:
     """Why the attempts ended although there may be others to ask."""
     if last is None:
-        return Failure(Kind.NO_ACCOUNT, "routing.max_attempts is 0")
+        return Failure(Kind.NO_ACCOUNT, "routing.max_attempts is 0; raise it in the settings")
     return _with_wait(last, None, now)
 
 

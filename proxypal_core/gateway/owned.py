@@ -126,5 +126,5 @@ async def _on_thread(work: Callable[[], _T]) -> _T:
         problem = f"the settings file is not valid, so that nothing new is in force: {told}"
         raise Refused(Failure(Kind.CONFLICT, problem)) from None
     except OSError as error:
-        problem = f"{error.filename}: {error.strerror or error}"
+        problem = f"{error.filename}: {error.strerror or error}; see whose it is, and its mode"
         raise Refused(Failure(Kind.INTERNAL, problem)) from None

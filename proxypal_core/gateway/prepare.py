@@ -218,7 +218,7 @@ class Preparation:
         head = passing.upward(ask.dialect.NAME, ask.headers)
         if ask.method == "POST":
             head["content-type"] = next(
-                (v for n, v in ask.headers if n.lower() == "content-type"), "application/json"
+                (v for n, v in ask.headers if n == "content-type"), "application/json"
             )
         call = self._call(lease, provider, ask.dialect.NAME, with_usage or body, head)
         return Prepared(call, self._secret, ask.dialect, rename, asks_usage=with_usage is not None)

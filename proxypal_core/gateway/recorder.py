@@ -14,10 +14,6 @@ from proxypal_core.store.bodies_db import BodiesDB
 from proxypal_core.store.usage_db import UsageDB
 from proxypal_core.telemetry.metrics import Metrics
 
-_COUNTED = ("input", "output", "cache_write")
-"""The kinds of tokens that count for a client key's limit. Vendors leave out what was read from a
-cache, too: an agent sends its whole conversation with every request."""
-
 
 class Recorder(msgspec.Struct, frozen=True):
     usage: UsageDB
@@ -28,40 +24,57 @@ class Recorder(msgspec.Struct, frozen=True):
     bodies: BodiesDB
     trace: Callable[[Record], None] | None = None
     """Told of every record, to make spans of it."""
+    count: Callable[[Record], None] | None = None
+    """Told of every record, to add it to what other replicas counted."""
 
     def note(self, record: Record, client: ClientKey | None) -> None:
         """Price *record*, and have it counted, kept and told. *client* is whose key it came with."""
         record.cost = prices.cost(record)
         if client is not None:
+            # As vendors do, without what was read from a cache: an agent sends its whole
+            # conversation with every request.
             kinds = tokens(record.usage)
-            self.ledger.used(client, sum(kinds[kind] for kind in _COUNTED), record.cost or 0.0)
+            counted = kinds["input"] + kinds["output"] + kinds["cache_write"]
+            self.ledger.used(client, counted, record.cost or 0.0)
         self.metrics.note(record)
         self.usage.put(record)
         self.last_requests.note(record)
         self.feed.publish("exchange", record)
         if self.trace is not None:
             self.trace(record)
+        if self.count is not None:
+            self.count(record)
 
 
 class Standings:
     """Told of an account's bookkeeping, has *keep* keep it, and *feed* say when what is held against
-    an account, or one of its models, is something else than before; *known* is what was kept.
+    an account, or one of its models, is something else than before; *tell* is told of that, too.
+    *known* is what was kept.
     """
 
     def __init__(
-        self, keep: Callable[[Bookkeeping], None], feed: Feed, known: Iterable[Bookkeeping] = ()
+        self,
+        keep: Callable[[Bookkeeping], None],
+        feed: Feed,
+        known: Iterable[Bookkeeping] = (),
+        *,
+        tell: Callable[[Bookkeeping], None] | None = None,
     ) -> None:
         self._keep = keep
+        self._tell = tell
         self._feed = feed
         self._held = {(row.account, row.model): row.health for row in known if row.health != WELL}
 
     def note(self, row: Bookkeeping) -> None:
         self._keep(row)
         key = (row.account, row.model)
-        if self._held.get(key, WELL) == row.health:
+        held = self._held.get(key, WELL)
+        if held is row.health or held == row.health:
             return
         if row.health == WELL:
             del self._held[key]
         else:
             self._held[key] = row.health
+        if self._tell is not None:
+            self._tell(row)
         self._feed.hint("accounts")

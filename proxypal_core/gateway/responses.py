@@ -51,7 +51,9 @@ class Conversations:
             case "GET", "input_items":
                 return jsonio.dumps(_page(list(_listed(kept)), ask.query))
             case "POST", "cancel":
-                raise invalid("only a response made with background can be cancelled")
+                raise invalid(
+                    "only a response made with background can be cancelled; this one has ended"
+                )
             case method, _:
                 problem = f"there is no {method} /v1/{ask.path} here"
                 raise Refused(Failure(Kind.NO_ROUTE, problem))
@@ -222,7 +224,7 @@ _NO_PREVIOUS = re.compile(rb'("previous_response_id"\s*:\s*)null')
 # The first tells early where the answer is, for a client that loses the stream; the others are
 # whole.
 _TOLD_IN = ("response.created", "response.completed", "response.incomplete")
-_MARKS = tuple(name.encode() for name in _TOLD_IN)
+_MARK = re.compile("|".join(_TOLD_IN).replace(".", r"\.").encode())
 
 
 def _whole(data: bytes) -> Iterator[JsonObject]:
@@ -231,11 +233,11 @@ def _whole(data: bytes) -> Iterator[JsonObject]:
 
 def _streamed(data: bytes) -> Iterator[JsonObject]:
     """The answers in *data*, whole events, of which few hold one."""
-    if not any(mark in data for mark in _MARKS):
+    if not _MARK.search(data):
         return
     splitter = sse.Splitter()
     for raw in (*splitter.feed(data), splitter.close()):
-        frame = sse.parse(raw) if any(mark in raw for mark in _MARKS) else None
+        frame = sse.parse(raw) if _MARK.search(raw) else None
         if frame is None:
             continue
         event = jsonio.load_object(frame.data)
@@ -348,7 +350,9 @@ def _named(ask: Ask) -> tuple[str, str]:
 
 def _refuse_replay(ask: Ask) -> None:
     if parse_qs(ask.query).get("stream") == ["true"]:
-        raise invalid("stream: this response is not kept as a stream", param="stream")
+        raise invalid(
+            "stream: this response is not kept as a stream; ask without it", param="stream"
+        )
 
 
 def _listed(kept: Kept) -> Iterator[JsonObject]:

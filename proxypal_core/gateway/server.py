@@ -11,18 +11,20 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from aiohttp import http_parser, web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_writer import StreamWriter
 from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import ERROR, RequestHandler, _ErrInfo
 
 from proxypal_core.gateway import answers
-from proxypal_core.gateway.guard import WRONG_ENCODING, Limits, Request, Room
+from proxypal_core.gateway.guard import WRONG_ENCODING, Limits, Room
+from proxypal_core.gateway.request import Answer, Request, Sent
 from proxypal_core.wire import jsonio
 
 BODY_LIMIT = 64 * 1024 * 1024
@@ -31,13 +33,19 @@ HEADER_LIMIT = 16 * 1024
 """Bytes of one header line. Codex and Claude Code send JSON in headers."""
 KEEP_ALIVE = 75.0
 SEND_BUFFER = 128 * 1024
-"""Bytes that the kernel is asked to hold for a client that does not read (Linux takes twice as many);
-left alone, it holds megabytes.
+"""Bytes that the kernel is asked to hold on their way to a client (Linux takes twice as many); left
+alone, it holds megabytes.
 """
+UNSENT = 16 * 1024
+"""Bytes that it takes beyond what the client's window has room for (Linux's and macOS's
+``TCP_NOTSENT_LOWAT``). Without this bound all of ``SEND_BUFFER`` is filled for a client that does not
+read, and of a translated answer we keep as much again.
+"""
+_NOT_SENT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _HEAD_LIMIT = 128 * 1024
 DEFAULT_LIMITS = Limits()
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handler = Callable[[Request], Awaitable[Answer]]
 
 log = structlog.get_logger(__name__)
 
@@ -65,8 +73,7 @@ class Server(web.Server):
         self, handler: Handler, limits: Limits, pressed: Callable[[], bool] | None
     ) -> None:
         super().__init__(
-            self._answered,
-            request_factory=self._request,
+            handler,  # type: ignore[arg-type] # never called by aiohttp: connections do
             handler_cancellation=True,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE,
@@ -75,7 +82,7 @@ class Server(web.Server):
         )
         self.limits = limits
         self.room = Room(limits.bodies)
-        self._handler = handler
+        self.handler = handler
         self._pressed = pressed
         self._refused = 0
         self._sweeping = False
@@ -110,33 +117,6 @@ class Server(web.Server):
         if self._sweeping:
             self._loop.call_later(self.limits.sweep, self._sweep)
 
-    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
-        try:
-            return await self._handler(request)
-        finally:
-            if isinstance(request, Request):
-                request.give_back()
-
-    def _request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: RequestHandler,
-        writer: AbstractStreamWriter,
-        task: "asyncio.Task[None]",
-    ) -> web.BaseRequest:
-        return Request(
-            message,
-            payload,
-            protocol,
-            writer,
-            task,
-            self._loop,
-            client_max_size=BODY_LIMIT,
-            limits=self.limits,
-            room=self.room,
-        )
-
 
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 1\r\n"
@@ -167,8 +147,19 @@ class Connection(RequestHandler):
             return
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        if _NOT_SENT is not None and connection.family != socket.AF_UNIX:  # Windows has none
+            connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT, UNSENT)
         super().connection_made(transport)
         self._head_since = self._loop.time()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._body = None  # it knows the connection: nothing else would free them at once
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was asked on it yet."""
+        return self._request_count == 0
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, each request's head in one piece and without a second User-Agent.
@@ -193,6 +184,114 @@ class Connection(RequestHandler):
             self._body = self._messages[-1][1] if self._messages else None
             if self._body is not None and not self._body.is_eof():
                 self._body_since = self._loop.time()
+
+    # ── one request after the other ──────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Answer every request, as aiohttp does, but for the task that it makes for each: that has
+        to be woken twice more, and nothing here is kept in the context of a task.
+        """
+        try:
+            while not self._force_close and await self._serve(*await self._next()):
+                pass
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
+        except Exception as error:  # noqa: BLE001 — it is one connection's
+            self.log_exception(exc_info=error)
+            self.force_close()
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _next(self) -> tuple[RawRequestMessage | _ErrInfo, StreamReader]:
+        """The head of the next request, or why there is none, and its body."""
+        if not self._messages:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        message, payload = self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        return message, payload
+
+    async def _serve(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> bool:
+        """Answer one request; whether another may follow."""
+        server, handler = self._server, self._server.handler
+        if isinstance(message, _ErrInfo):
+            handler, message = self._make_error_handler(message), ERROR
+        request = Request(
+            message,
+            payload,
+            self,
+            StreamWriter(self, self._loop),
+            self._task_handler,
+            self._loop,
+            client_max_size=BODY_LIMIT,
+            limits=server.limits,
+            room=server.room,
+        )
+        server.requests_count += 1
+        self._request_in_progress, self._current_request = True, request
+        try:
+            keeps_alive = await self._answer(request, handler)
+        except ConnectionError:
+            return False
+        finally:
+            request.give_back()
+            self._request_in_progress, self._current_request = False, None
+            if self._handler_waiter is not None and not self._handler_waiter.done():
+                self._handler_waiter.set_result(None)
+        self._keepalive = keeps_alive
+        if not payload.is_eof():
+            await self._linger(payload)
+        if not keeps_alive or self._close or self._force_close:
+            return False
+        self._next_keepalive_close_time = self._loop.time() + KEEP_ALIVE
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+        return True
+
+    async def _answer(self, request: Request, handler: Handler) -> bool:
+        """Have *handler* answer *request*; whether the connection outlives it.
+
+        Raises:
+            ConnectionError: the client went away.
+        """
+        try:
+            answer = await handler(request)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except web.HTTPException as refusal:
+            answer = refusal
+        except Exception as error:  # noqa: BLE001 — it is answered
+            answer = self.handle_error(request, 500, error)
+        if isinstance(answer, Sent):
+            # The parser has stopped at a request for another protocol.
+            return answer.keep_alive and not self._upgraded
+        response, gone = await self.finish_response(request, answer, None)
+        if gone:
+            raise ConnectionResetError
+        return bool(response.keep_alive)
+
+    async def _linger(self, body: StreamReader) -> None:
+        """Read what is left of a body that nobody wanted, for a while: a client that is still sending
+        would not see the answer.
+        """
+        if not self._force_close:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._lingering_time):
+                    while not body.is_eof():
+                        await body.readany()
+        if not body.is_eof() and not self._force_close:
+            self.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -262,9 +361,8 @@ _USER_AGENT = re.compile(rb"\r\nuser-agent:[^\r\n]*", re.IGNORECASE)
 def without_repeated_user_agent(data: bytes, end: int) -> bytes:
     """*data*, a request whose head ends at *end*, with only its first User-Agent line."""
     head = data[:end]
-    found = list(_USER_AGENT.finditer(head))
-    if len(found) < 2:
+    if head.lower().count(b"\r\nuser-agent:") < 2:
         return data
-    for match in reversed(found[1:]):
+    for match in reversed(list(_USER_AGENT.finditer(head))[1:]):
         head = head[: match.start()] + head[match.end() :]
     return head + data[end:]

@@ -20,6 +20,8 @@ _HEADERS = (
 )
 _FIELDS = ("session_id", "sessionId", "prompt_cache_key", "conversation", "conversation_id")
 _METADATA = ("session_id", "sessionId", "user_id")
+_NAMING_HEADERS = frozenset(_HEADERS)
+_NAMING_FIELDS = frozenset((*_FIELDS, "metadata"))
 _SYSTEM = ("system", "instructions", "systemInstruction", "system_instruction")
 _TURNS = ("messages", "input", "contents")
 _TELLING = 4096
@@ -30,30 +32,47 @@ _LONGEST = 256
 def session_of(
     headers: Mapping[str, str], doc: Mapping[str, Any], *, client: str = ""
 ) -> Session | None:
-    """The conversation of a request with the case-insensitive *headers* and the body *doc*, in any
-    dialect. *client* keeps those of several clients apart.
+    """The conversation of a request with the *headers*, their names in small letters, and the body
+    *doc*, in any dialect. *client* keeps those of several clients apart.
 
     Where nothing names it, a conversation is known by how it began; its first request, which
     anybody may have sent in the same words, then follows nobody.
     """
-    for name in _named(headers, doc):
-        if isinstance(name, str) and 0 < len(name) <= _LONGEST and name.isprintable():
-            return Session(_key(client, name.encode("utf-8", "replace")))
-    turns: Sequence[Any] = next(
-        (doc[name] for name in _TURNS if isinstance(doc.get(name), list)), ()
-    )
-    first = next((at for at, turn in enumerate(turns) if _role(turn) == "user"), None)
-    if first is None:
+    if not (_NAMING_HEADERS.isdisjoint(headers) and _NAMING_FIELDS.isdisjoint(doc)):
+        for name in _named(headers, doc):
+            if isinstance(name, str) and 0 < len(name) <= _LONGEST and name.isprintable():
+                return Session(_key(client, name.encode("utf-8", "replace")))
+    turns = _turns(doc)
+    first = 0
+    while first < len(turns) and _role(turns[first]) != "user":
+        first += 1
+    if first == len(turns):
         return None
-    beginning = [*(doc.get(name) for name in _SYSTEM), *turns[: first + 1]]
-    return Session(_key(client, _in_short(jsonio.dumps(beginning))), follow=_is_answered(turns))
+    beginning = jsonio.dumps(
+        [*map(_in_short, map(doc.get, _SYSTEM)), *map(_in_short, turns[: first + 1])]
+    )
+    if len(beginning) > 2 * _TELLING:
+        beginning = beginning[:_TELLING] + b"%d" % len(beginning) + beginning[-_TELLING:]
+    return Session(_key(client, beginning), follow=_is_answered(turns))
 
 
-def _in_short(told: bytes) -> bytes:
-    """What tells *told* apart from what else was told: agents begin with a hundred kilobytes."""
-    if len(told) <= 2 * _TELLING:
-        return told
-    return told[:_TELLING] + b"%d" % len(told) + told[-_TELLING:]
+def _turns(doc: Mapping[str, Any]) -> Sequence[Any]:
+    for name in _TURNS:
+        turns = doc.get(name)
+        if isinstance(turns, list):
+            return turns
+    return ()
+
+
+def _in_short(value: Any) -> Any:
+    """What tells *value*, a text or a turn, apart from others: agents begin with a hundred kilobytes."""
+    if isinstance(value, dict):
+        content = value.get("content")
+        return {**value, "content": _in_short(content)} if isinstance(content, str) else value
+    if isinstance(value, str) and len(value) > _TELLING:
+        half = _TELLING // 2
+        return [value[:half], len(value), value[-half:]]
+    return value
 
 
 def _named(headers: Mapping[str, str], doc: Mapping[str, Any]) -> Iterator[Any]:

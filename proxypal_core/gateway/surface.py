@@ -184,6 +184,7 @@ def match(method: str, path: str) -> Match:
     raise NotFound(guess_dialect(path))
 
 
+@lru_cache(maxsize=1024)
 def guess_dialect(path: str) -> str:
     """Whose words to refuse an unknown *path* in."""
     first = path.strip("/").partition("/")[0]

@@ -34,7 +34,7 @@ async def usage(
     by = query.get("by", "day")
     if by not in get_args(By):
         known = ", ".join(get_args(By))
-        raise _invalid("by", f"is one of {known}, not {by!r}")
+        raise _invalid("by", f"must be one of {known}, not {by!r}")
     until = _seconds(query, "until", now)
     since = _seconds(query, "since", until - DEFAULT_SPAN)
     rows = await db.totals(by, since, until)  # type: ignore[arg-type] # it is one of them
@@ -178,16 +178,16 @@ def _seconds(query: Mapping[str, str], name: str, otherwise: float) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _invalid(name, "is a time in Unix seconds")
+        raise _invalid(name, "must be a time in Unix seconds")
     return value
 
 
 def _whole(query: Mapping[str, str], name: str, otherwise: int) -> int:
     text = query.get(name) or str(otherwise)
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise _invalid(name, "is a whole number")
+        raise _invalid(name, "must be a whole number")
     return int(text)
 
 
 def _invalid(name: str, problem: str) -> Refused:
-    return Refused(Failure(Kind.INVALID, f"{name} {problem}", param=name))
+    return Refused(Failure(Kind.INVALID, f"{name}: {problem}", param=name))

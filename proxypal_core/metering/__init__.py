@@ -101,7 +101,7 @@ def summary(record: Record) -> Mapping[str, str | int | float]:
         "model": record.model,
         "status": record.status,
         "outcome": record.outcome,
-        "asked": " > ".join(f"{a.account}/{a.model}={a.outcome}" for a in record.attempts),
+        "asked": " > ".join([f"{a.account}/{a.model}={a.outcome}" for a in record.attempts]),
         "seconds": round(record.duration, 3),
         "tokens_in": record.usage.input_total,
         "tokens_out": record.usage.output_total,

@@ -55,7 +55,7 @@ _LONGEST = 256
 
 
 def agent_of(headers: Mapping[str, str]) -> str:
-    """The program that sends the case-insensitive *headers*, by the name that ``proxypal run``
+    """The program that sends the *headers*, their names in small letters, by the name that ``proxypal run``
     knows it by; empty when they do not tell. One of a fixed list, so that clients cannot make the
     statistics grow.
     """

@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from operator import add
 from threading import Lock
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -122,6 +123,9 @@ CREATE TABLE IF NOT EXISTS usage_hours (
 _INSERT = f"""
 INSERT INTO requests ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
 """  # noqa: S608 — the names are ours
+_TOGETHER = 40
+"""Rows of one statement, at each of which the event loop's thread is asked to stand aside."""
+_INSERT_TOGETHER = _INSERT + f", ({', '.join('?' * len(_COLUMNS))})" * (_TOGETHER - 1)
 _ADD = f"""
 INSERT INTO usage_hours ({", ".join((*_KEY, *_SUMS))})
 VALUES ({", ".join("?" * (len(_KEY) + len(_SUMS)))})
@@ -242,7 +246,11 @@ class UsageDB:
 
     def _store(self, db: sqlite3.Connection, records: Sequence[Record]) -> None:
         used = [_tokens(record) for record in records]
-        db.executemany(_INSERT, map(_columns, records, used))
+        rows = list(map(_columns, records, used))
+        whole = len(rows) - len(rows) % _TOGETHER
+        for at in range(0, whole, _TOGETHER):
+            db.execute(_INSERT_TOGETHER, list(chain.from_iterable(rows[at : at + _TOGETHER])))
+        db.executemany(_INSERT, rows[whole:])
         db.executemany(_ADD, _by_hour(records, used))
         if self.retain:
             newest = max(record.at for record in records)
@@ -323,7 +331,7 @@ def _text(text: str) -> str:
 
 def _tokens(record: Record) -> tuple[int, ...]:
     used = tokens(record.usage)
-    return tuple(min(max(0, used[kind]), _LARGEST) for kind in _KINDS)
+    return tuple([min(max(0, used[kind]), _LARGEST) for kind in _KINDS])
 
 
 def _by_hour(records: Sequence[Record], used: Sequence[Sequence[int]]) -> Iterable[Sequence[Any]]:

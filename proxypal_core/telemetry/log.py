@@ -4,6 +4,7 @@ Secrets never pass: every line is scrubbed as text, after rendering, of the cred
 live and of whatever looks like one.
 """
 
+import asyncio
 import io
 import logging
 import os
@@ -219,6 +220,8 @@ def configure(
             ],
         )
     )
+    handler.addFilter(_in_order)
+    _write_lines()
     global _short, _dated, _handler  # noqa: PLW0603 — the log is the process's
     _short, _dated = None if colours else _SHORT[format], not journal
     _handler = handler
@@ -261,9 +264,32 @@ def exchange(told: Mapping[str, str | int | float], logger: str) -> None:
         structlog.get_logger(logger).info("exchange", **told)
     elif logging.getLogger().isEnabledFor(logging.INFO):
         line = _short(logger, told)
-        if _CONTROL.search(line) or "\\u00" in line:
+        if not line.isprintable() or "\\u00" in line:
             line = _short(logger, _harmless(None, "", told))
-        _handler.handle(_Rendered(_scrub(line)))
+        _lines.append(_scrub(line))
+        if len(_lines) == 1:
+            _soon(_write_lines)
+
+
+def _soon(call: Callable[[], None]) -> None:
+    """Have *call* called when the event loop has done what it is at; at once where there is none."""
+    try:
+        asyncio.get_running_loop().call_soon(call)
+    except RuntimeError:
+        call()
+
+
+def _write_lines() -> None:
+    """Those of all exchanges that ended in one turn of the loop are one write."""
+    if _lines and _handler is not None:
+        _handler.handle(_Rendered("\n".join(_lines)))
+    _lines.clear()
+
+
+def _in_order(record: logging.LogRecord) -> bool:
+    if type(record) is not _Rendered:
+        _write_lines()
+    return True
 
 
 def _now() -> str:
@@ -277,16 +303,22 @@ def _second(at: int) -> str:
 
 
 def _short_text(logger: str, told: Mapping[str, Any]) -> str:
-    pairs = " ".join([f"{name}={_quoted(told[name])}" for name in sorted(told)])
+    pairs = " ".join([f"{name}={_quoted(told[name])}" for name in _sorted(tuple(told))])
     return f"{_now() + ' ' if _dated else ''}[info     ] {'exchange':30} [{logger}] {pairs}"
+
+
+@lru_cache(maxsize=8)
+def _sorted(names: tuple[str, ...]) -> list[str]:
+    return sorted(names)
 
 
 _NEEDS_QUOTES = re.compile(r"[ \t=\r\n\"']")
 
 
 def _quoted(value: str | float) -> str:
-    text = str(value)
-    return repr(text) if _NEEDS_QUOTES.search(text) else text
+    if not isinstance(value, str):
+        return str(value)
+    return repr(value) if _NEEDS_QUOTES.search(value) else value
 
 
 def _short_json(logger: str, told: Mapping[str, Any]) -> str:
@@ -302,6 +334,8 @@ _short: _Short | None = None
 """How such a line is written; None where there are colours, which is left to structlog."""
 _dated = True
 _handler: logging.Handler | None = None
+_lines: list[str] = []
+"""Lines that are not written yet."""
 
 
 # ── the journal ──────────────────────────────────────────────────────────────────────────────

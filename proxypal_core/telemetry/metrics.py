@@ -33,9 +33,12 @@ class Counter:
 
     def add(self, amount: float, *labels: str) -> None:
         values = self._values
-        if labels not in values and len(values) >= MOST_SERIES:
-            labels = (OTHER,) * len(labels)
-        values[labels] = values.get(labels, 0.0) + amount
+        try:
+            values[labels] += amount
+        except KeyError:
+            if len(values) >= MOST_SERIES:
+                labels = (OTHER,) * len(labels)
+            values[labels] = values.get(labels, 0.0) + amount
 
     def samples(self) -> Iterator[str]:
         for labels, value in self._values.items():

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import httptools
-from multidict import CIMultiDict
 
 from proxypal_core.hub.failure import Kind
 from proxypal_core.upstream.transport import Broken
 
-READ_BUFFER = 32 * 1024
+READ_BUFFER = 16 * 1024
 """Bytes held for a reader that is slower than the provider; then nothing more is read."""
 HEAD_LIMIT = 128 * 1024
 """Bytes of an answer's status line and headers."""
@@ -180,6 +179,7 @@ class Connection(asyncio.BufferedProtocol):
         return data
 
     def abort(self) -> None:
+        self._pieces.clear()  # the parser and we know each other: nothing else would free them at once
         self.transport.abort()
 
     async def _wait(self) -> None:
@@ -210,11 +210,11 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self._came > HEAD_LIMIT and not self._status:
             self._fail(NotHTTP())
-        elif self._size > READ_BUFFER and not self._paused:
-            self._paused = True
-            self.transport.pause_reading()
         if (self._status or self._error) and not self._pours():
             self._wake()
+        if self._size >= READ_BUFFER and not (self._paused or self.transport.is_closing()):
+            self._paused = True
+            self.transport.pause_reading()
 
     def eof_received(self) -> None:
         """Close."""
@@ -281,7 +281,7 @@ class Answer:
 
     def __init__(self, connection: Connection, status: int, headers: list[tuple[str, str]]) -> None:
         self.status = status
-        self.headers: Mapping[str, str] = CIMultiDict(headers)
+        self.headers: Mapping[str, str] = dict(reversed(headers))  # the first of each name
         encoding = self.headers.get("content-encoding", "").lower()
         self._inflating = Inflating() if encoding in ("gzip", "x-gzip", "deflate") else None
         self._connection = connection

@@ -7,7 +7,6 @@ carry the key to another host), no limit of connections, no environment proxies.
 """
 
 import asyncio
-import re
 import socket
 import ssl
 from base64 import b64encode
@@ -38,7 +37,6 @@ RECEIVE_BUFFER = 128 * 1024
 """Bytes that the kernel is asked to hold of a stream (Linux takes twice as many). Left alone, it grows
 to 32 MiB for each reader that stalls.
 """
-_INJECTED = re.compile(r"[\r\n\0]")
 
 
 class Place(NamedTuple):
@@ -261,15 +259,13 @@ def _head(call: Call, place: Place) -> bytes:
             headers["proxy-authorization"] = f"Basic {login}"
     if call.body or call.method not in _BODILESS:
         headers["content-length"] = str(len(call.body))
-    lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
-    ends = len(headers) - 1
-    if (lines.count("\n"), lines.count("\r"), "\0" in lines) != (
-        ends,
-        ends,
-        False,
-    ) or _INJECTED.search(target + call.method):
+    lines = [f"{call.method} {target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join(lines) + "\r\n\r\n"
+    ends = len(lines) + 1
+    if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
         raise ValueError
-    return f"{call.method} {target} HTTP/1.1\r\n{lines}\r\n\r\n".encode()
+    return head.encode()
 
 
 _BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
 from proxypal_core.gateway import access
 from proxypal_core.hub.failure import Kind, Refused
+from tests.strategies import named
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_host_is_ours_only_if_its_name_is(host):
     ],
 )
 def test_programs_and_our_own_pages_pass(headers):
-    access.check_origin(CIMultiDict(headers), "127.0.0.1:8317")
+    access.check_origin(named(headers), "127.0.0.1:8317")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_programs_and_our_own_pages_pass(headers):
 )
 def test_other_web_sites_are_refused(headers):
     with pytest.raises(Refused) as refused:
-        access.check_origin(CIMultiDict(headers), "127.0.0.1:8317")
+        access.check_origin(named(headers), "127.0.0.1:8317")
 
     assert refused.value.failure.kind is Kind.FORBIDDEN_HERE
 
@@ -120,7 +120,7 @@ def test_bodies_with_a_type_that_pages_can_send_are_refused(value):
 def test_a_key_is_found_wherever_clients_put_it(headers, query):  # case 187
     ring = access.Keyring([access.ClientKey("laptop", access.digest("k-1"))], lambda: 0.0)
 
-    key = ring.admit(access.shown_keys(CIMultiDict(headers), query))
+    key = ring.admit(access.shown_keys(named(headers), query))
 
     assert key is not None
     assert key.name == "laptop"
@@ -140,7 +140,7 @@ def test_of_two_keys_the_one_in_the_dialects_own_place_counts(dialect, name):  #
     }
     ring = access.Keyring(keys, lambda: 0.0)
 
-    key = ring.admit(access.shown_keys(CIMultiDict(shown), {}, dialect))
+    key = ring.admit(access.shown_keys(named(shown), {}, dialect))
 
     assert key is not None
     assert key.name == name

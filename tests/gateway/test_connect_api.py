@@ -81,7 +81,10 @@ async def test_a_link_made_again_keeps_what_its_owner_wished(tmp_path, claude):
     ("body", "told"),
     [
         ({"login": "anthropic"}, "there is no login of claude"),
-        ({"login": "../../etc/passwd"}, "is one of anthropic, openai-codex, gemini-cli, qwen"),
+        (
+            {"login": "../../etc/passwd"},
+            "login: must be one of anthropic, openai-codex, gemini-cli, qwen",
+        ),
         ({"login": "anthropic", "name": "a/b"}, "no / or"),
         ({"login": "anthropic", "file": "/etc/passwd"}, "unknown field"),
     ],

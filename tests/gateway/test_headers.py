@@ -9,17 +9,17 @@ from proxypal_core.gateway import headers
 
 def test_a_vendors_client_keeps_its_own_headers_on_its_own_dialect():
     sent = [
-        ("User-Agent", "claude-cli/2.1.197 (external, cli)"),
+        ("user-agent", "claude-cli/2.1.197 (external, cli)"),
         ("anthropic-version", "2023-06-01"),
         ("anthropic-beta", "a-1"),
-        ("Anthropic-Beta", "b-2"),
+        ("anthropic-beta", "b-2"),
         ("x-app", "cli"),
-        ("X-Claude-Code-Session-Id", "s"),
-        ("Authorization", "Bearer client-key"),
+        ("x-claude-code-session-id", "s"),
+        ("authorization", "Bearer client-key"),
         ("x-api-key", "client-key"),
-        ("Cookie", "c"),
-        ("Host", "localhost"),
-        ("X-Forwarded-For", "1.2.3.4"),
+        ("cookie", "c"),
+        ("host", "localhost"),
+        ("x-forwarded-for", "1.2.3.4"),
     ]
 
     assert headers.upward("anthropic", sent) == {
@@ -32,7 +32,7 @@ def test_a_vendors_client_keeps_its_own_headers_on_its_own_dialect():
 
 
 def test_other_programs_do_not_lend_their_name():
-    assert headers.upward("openai-chat", [("User-Agent", "curl/8.5")]) == {}
+    assert headers.upward("openai-chat", [("user-agent", "curl/8.5")]) == {}
 
 
 names = st.sampled_from(

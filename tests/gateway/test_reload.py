@@ -159,6 +159,26 @@ async def test_a_stream_that_runs_is_finished_by_the_account_that_was_removed(
     assert leased == 0
 
 
+@pytest.mark.parametrize("left", ["laptop", "phone"])
+async def test_a_stream_is_cut_off_when_the_key_that_asked_for_it_is_taken_away(fault_server, left):
+    fault_server.script(Stall(frames=begun("anthropic")), key="k1")
+    path, body = question("anthropic")
+    keys = "client_keys: [{{name: {0}, key: key-of-{0}}}]\n".format
+    text = config(fault_server, "k1")
+    async with (
+        proxy(text + keys("laptop")) as p,
+        aiohttp.ClientSession(headers={"x-api-key": "key-of-laptop"}) as session,
+        session.post(p.url + path, json=body) as answer,
+    ):
+        await answer.content.readany()
+        reload(p, text + keys(left))
+        if left == "laptop":
+            fault_server.release()
+        _, whole = await read(answer)
+
+    assert whole == (left == "laptop")
+
+
 async def test_a_request_whose_account_is_removed_under_it_goes_on_with_the_next(fault_server):
     fault_server.script(Stall(then=Status(429)), key="k1")
     async with proxy(config(fault_server, "k1", "k2")) as p, asyncio.TaskGroup() as tasks:

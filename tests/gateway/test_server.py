@@ -4,6 +4,7 @@ import ast
 import asyncio
 import logging
 import re
+import socket
 import tomllib
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core.gateway.server import (
+    UNSENT,
     may_be_a_head,
     parser_is_compiled,
     server,
@@ -313,3 +315,36 @@ def test_nothing_is_decided_by_an_url_that_was_made_of_the_host():
 
     assert found == {}
     assert uses("call.request.url.path == self._request.host") == [(1, "host"), (1, "url")]
+
+
+# ── a client that does not read ──────────────────────────────────────────────────────────────
+
+_WINDOW = 4096
+"""Bytes that the client asks its kernel to hold (Linux takes twice as many)."""
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="this system has no such bound"
+)
+async def test_the_kernel_takes_little_for_a_client_that_does_not_read():
+    taken = asyncio.get_running_loop().create_future()
+
+    async def pours(request):
+        size = 0
+        while not request.transport.get_write_buffer_size():
+            request.transport.write(bytes(_WINDOW))
+            size += _WINDOW
+        taken.set_result(size)
+        request.transport.abort()
+        return web.Response()
+
+    async with listening(pours) as port:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, ("127.0.0.1", port))
+            await loop.sock_sendall(client, post(b""))
+            size = await taken
+
+    assert size <= UNSENT + 4 * _WINDOW

@@ -6,14 +6,13 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
 from proxypal_core.gateway.sessions import session_of
 from proxypal_core.wire import jsonio
 from tests.captures import load
 from tests.gateway.asking import DIALECTS, ask, question, upstream
 from tests.proxy import proxy
-from tests.strategies import json_objects, words
+from tests.strategies import json_objects, named, words
 
 TURNS = ("messages", "input", "contents")
 POSTS = [capture for capture in load() if capture.body is not None]
@@ -29,7 +28,7 @@ NAMES = {
 
 def session(capture, body=None, **options):
     doc = capture.body if body is None else body
-    return session_of(CIMultiDict(capture.headers), doc, **options)
+    return session_of(named(capture.headers), doc, **options)
 
 
 def turns_of(body):
@@ -75,7 +74,7 @@ def test_another_name_is_another_conversation(capture):
     renamed = [(field, value.replace(name, "another-name")) for field, value in capture.headers]
     body = jsonio.loads(capture.content.decode().replace(name, "another-name"))
 
-    other = session_of(CIMultiDict(renamed), body)
+    other = session_of(named(renamed), body)
 
     assert other.key != session(capture).key
 
@@ -143,13 +142,13 @@ def test_conversations_of_two_clients_are_kept_apart(capture):
     ids=str,
 )
 def test_each_place_for_a_name_is_looked_at(headers, doc):
-    named = session_of(CIMultiDict({"x-session-id": "n"}), {})
+    expected = session_of(named({"x-session-id": "n"}), {})
 
-    assert session_of(CIMultiDict(headers), doc) == named
+    assert session_of(named(headers), doc) == expected
 
 
 def test_a_header_goes_before_the_body():
-    headers = CIMultiDict({"x-session-id": "header"})
+    headers = named({"x-session-id": "header"})
 
     assert session_of(headers, {"prompt_cache_key": "body"}) == session_of(headers, {})
 
@@ -160,12 +159,12 @@ def test_a_header_goes_before_the_body():
 def test_what_is_no_name_is_passed_over(name):
     doc = {"prompt_cache_key": name, "conversation": "good"}
 
-    assert session_of(CIMultiDict(), {"prompt_cache_key": name}) is None
-    assert session_of(CIMultiDict(), doc) == session_of(CIMultiDict(), {"conversation": "good"})
+    assert session_of(named(), {"prompt_cache_key": name}) is None
+    assert session_of(named(), doc) == session_of(named(), {"conversation": "good"})
 
 
 def test_the_longest_name_is_a_name():
-    assert session_of(CIMultiDict(), {"prompt_cache_key": "x" * 256})
+    assert session_of(named(), {"prompt_cache_key": "x" * 256})
 
 
 # ── laws ─────────────────────────────────────────────────────────────────────────────────────
@@ -173,7 +172,7 @@ def test_the_longest_name_is_a_name():
 
 @given(json_objects, words, words)
 def test_two_names_are_two_conversations(doc, one, other):
-    found = [session_of(CIMultiDict({"x-session-id": name}), doc) for name in (one, other)]
+    found = [session_of(named({"x-session-id": name}), doc) for name in (one, other)]
     meant = [name for name in (one, other) if name.isprintable()]
 
     if len(meant) == 2:
@@ -197,10 +196,10 @@ PLACES = (*TURNS, "system", "instructions", "metadata", "conversation", "prompt_
 
 @given(st.dictionaries(st.sampled_from(PLACES), odd))
 def test_whatever_a_body_holds_it_belongs_somewhere_or_nowhere(doc):
-    found = session_of(CIMultiDict(), doc)
+    found = session_of(named(), doc)
 
     assert found is None or len(found.key) == 32
-    assert found == session_of(CIMultiDict(), copy.deepcopy(doc))
+    assert found == session_of(named(), copy.deepcopy(doc))
 
 
 @given(st.lists(st.sampled_from(["user", "assistant"]), max_size=6), words, words)
@@ -208,9 +207,7 @@ def test_the_end_of_a_conversation_does_not_change_whose_it_is(roles, first, lat
     begun = [{"role": "user", "content": first}]
     more = [{"role": who, "content": later} for who in roles]
 
-    short, long = (
-        session_of(CIMultiDict(), {"messages": turns}) for turns in (begun, begun + more)
-    )
+    short, long = (session_of(named(), {"messages": turns}) for turns in (begun, begun + more))
 
     assert short.key == long.key
     assert long.follow == ("assistant" in roles)

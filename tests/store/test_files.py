@@ -19,6 +19,13 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def lowest_free():
+    """The descriptor that the next file gets."""
+    handle = os.open(os.devnull, os.O_RDONLY)
+    os.close(handle)
+    return handle
+
+
 def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -97,6 +104,16 @@ def test_a_link_at_the_lock_is_not_followed(tmp_path):
         pass
 
     assert not (tmp_path / "made").exists()
+
+
+@posix
+def test_a_folder_is_refused_by_its_name_and_closed_again(tmp_path):
+    before = lowest_free()
+    with pytest.raises(OSError, match="not a regular file") as refused:
+        files.read(tmp_path, LIMIT)
+
+    assert refused.value.filename == str(tmp_path)
+    assert lowest_free() == before
 
 
 @posix

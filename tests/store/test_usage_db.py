@@ -75,6 +75,16 @@ async def kept(db, *given_records):
     await db.flush()
 
 
+async def test_records_that_came_together_are_a_row_each():
+    many = [record(number) for number in range(2 * usage_db._TOGETHER + 15)]
+
+    async with opened() as db:
+        await kept(db, *many)
+        found = await db.requests(EVERYTHING)
+
+    assert [one for _, one in found] == many[::-1]
+
+
 async def rows(db, wanted=EVERYTHING):
     return [one for _, one in await db.requests(wanted)]
 

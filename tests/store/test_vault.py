@@ -188,7 +188,7 @@ def test_what_is_no_profile_id_is_not_written(name):
 
 
 def test_a_vault_beyond_the_limit_is_not_written():
-    with pytest.raises(ValueError, match="longer"):
+    with pytest.raises(VaultError, match="longer"):
         encode(Snapshot({"a:b": {"key": "x" * LARGEST}}, 1, STORE), KEY)
 
 
