@@ -36,7 +36,7 @@ from proxypal_core.cli.accounts import config_option, fail, table
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon import files
 from proxypal_core.daemon.reach import reachable
-from proxypal_core.gateway import access, keys_api
+from proxypal_core.gateway import access, new_keys
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store import agent_keys, client_keys
 from proxypal_core.store.agent_files import BadReceipt, Receipt, Receipts
@@ -256,12 +256,12 @@ def kept_key(agent: Agent, settings: Settings) -> str:
     """As ``client_key``; a stand-in where it would have to be made."""
     own = next((str(row.key) for row in settings.client_keys if row.name == agent.name), "")
     kept = agent_keys.kept(accounts.vault_or_exit(settings), agent.name, access.digest)
-    return own or kept or f"{keys_api.PREFIX}…"
+    return own or kept or f"{new_keys.PREFIX}…"
 
 
 def _made(agent: Agent, settings: Settings) -> str:
-    text = keys_api.PREFIX + secrets.token_urlsafe()
-    made = keys_api.made(keys_api.NewKey(agent.name), text, app.Clock().now())
+    text = new_keys.PREFIX + secrets.token_urlsafe()
+    made = new_keys.made(new_keys.NewKey(agent.name), text, app.Clock().now())
     key = msgspec.structs.replace(made, guards=False)  # other clients may go on without one
     try:
         accounts.own_vault(settings).revise(lambda now: agent_keys.with_key(now, key, text))

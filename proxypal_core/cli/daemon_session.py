@@ -17,7 +17,7 @@ async def session(settings: Settings) -> AsyncIterator[aiohttp.ClientSession]:
     """The way to the daemon that *settings* describe, with its admin key."""
     async with aiohttp.ClientSession(
         reach.reachable(settings.listen),
-        connector=aiohttp.TCPConnector(ssl=reach.trust(settings.listen.tls.cert)),
+        connector=aiohttp.TCPConnector(ssl=reach.own(settings.listen.tls.cert)),
         headers={"Authorization": f"Bearer {daemon_api.admin_key(settings)}"},
         timeout=aiohttp.ClientTimeout(total=daemon_api.SECONDS),
         trust_env=False,

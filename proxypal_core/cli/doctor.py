@@ -104,6 +104,23 @@ def _findings(config: str | None, *, network: bool) -> Iterator[Finding]:
         yield from asyncio.run(_network(patient))
 
 
+def _shared_state(patient: Patient) -> Iterator[Finding]:
+    """Whether the other replicas could be heard."""
+    state = patient.settings.state
+    if state.backend == "local":
+        return
+    if problem := app.cannot_share(patient.settings):
+        yield Finding("error", "state", problem, "The daemon does not start without it.")
+    elif problem := asyncio.run(app.unreachable(patient.settings)):
+        yield Finding(
+            "warning",
+            "state",
+            f"the server of state.url does not answer ({problem}): replicas go on by themselves,"
+            " and each has its part of every limit",
+            "Start it, or correct state.url.",
+        )
+
+
 def _vault(settings: Settings) -> tuple[Mapping[str, JsonObject], Finding | None]:
     try:
         snapshot = accounts.vault_of(settings, os.environ).read()
@@ -321,6 +338,7 @@ _CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _roots,
     _accounts,
     _programs,
+    _shared_state,
 )
 
 

@@ -14,7 +14,7 @@ from proxypal_core import app
 from proxypal_core.cli import accounts, daemon_api
 from proxypal_core.cli.accounts import config_option, fail, table
 from proxypal_core.cli.loading import settings_or_exit
-from proxypal_core.gateway import keys_api
+from proxypal_core.gateway import new_keys
 from proxypal_core.hub.failure import Refused
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store import client_keys
@@ -58,14 +58,14 @@ def create(name: str, as_json: bool, config: str | None, **limits: Any) -> None:
 
 
 def _made_at_rest(settings: Settings, asked: Mapping[str, Any]) -> str:
-    text = keys_api.PREFIX + secrets.token_urlsafe()
+    text = new_keys.PREFIX + secrets.token_urlsafe()
     try:
-        new = msgspec.convert(asked, keys_api.NewKey)
-        key = keys_api.made(new, text, app.Clock().now())
+        new = msgspec.convert(asked, new_keys.NewKey)
+        key = new_keys.made(new, text, app.Clock().now())
     except msgspec.ValidationError:
         raise click.UsageError("A name has at most 64 characters, and no space, / or \\.") from None
     except Refused as refused:
-        raise click.UsageError(f"--expires: {refused.failure.message}") from None
+        raise click.UsageError(f"--{refused.failure.message}") from None
     if any(row.name == new.name for row in settings.client_keys):
         fail(f"The settings have a client key {new.name!r}: give another name.")
     _revise(settings, lambda now: client_keys.with_key(now, key))
@@ -95,7 +95,7 @@ def _at_rest(settings: Settings) -> Sequence[Mapping[str, Any]]:
     snapshot = accounts.vault_or_exit(settings)
     merged = app.with_profiles(settings, {}, snapshot.bookkeeping)
     now = app.Clock().now()
-    return [keys_api.described(key, now) for key in app.client_keys_of(merged)]
+    return [new_keys.described(key, now) for key in app.client_keys_of(merged)]
 
 
 _HEAD = ("name", "source", "models", "requests/min", "tokens/min", "usd/month", "expires")

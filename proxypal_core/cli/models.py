@@ -210,7 +210,10 @@ def test_account(account: str, as_json: bool, config: str | None) -> None:  # no
     wanted = accounts.normalised(account, settings)
     found = [one for one in app.accounts_of(whole) if one.id == wanted]
     if not found and wanted in snapshot.profiles:
-        fail(f"{wanted} is not used: {app.hindrance(settings, wanted, snapshot.profiles[wanted])}")
+        reason = app.hindrance(settings, wanted, snapshot.profiles[wanted])
+        fail(
+            f"{wanted} is not used: {reason}. Mend it, or take it out: proxypal auth remove {wanted}"
+        )
     if not found:
         fail(accounts.not_there(wanted, [one.id for one in app.accounts_of(whole)], settings))
     (outcome,) = _probed(whole, found)

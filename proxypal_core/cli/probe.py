@@ -19,7 +19,7 @@ from proxypal_core.accounts.account import Account
 from proxypal_core.cli import daemon_api
 from proxypal_core.cli.accounts import logins
 from proxypal_core.cli.outcomes import Outcome
-from proxypal_core.daemon.reach import is_proxypal, reachable, trust
+from proxypal_core.daemon.reach import is_proxypal, own, reachable
 from proxypal_core.gateway.account_check import SECONDS
 from proxypal_core.gateway.server import server
 from proxypal_core.settings.schema import Settings
@@ -85,7 +85,7 @@ def _running_way(settings: Settings) -> _Way:
     return _Way(
         reachable(settings.listen),
         daemon_api.admin_key(settings),
-        trust(tls) if tls else True,
+        own(tls) if tls else True,
     )
 
 

@@ -248,9 +248,11 @@ def _tell(agent: Agent, changes: Sequence[Change], *, dry_run: bool, as_json: bo
             click.echo(f"{what}: {change.path}")
 
 
+# What names a variable, as envKey and ${NAME} do, is none.
 _SECRET = re.compile(
-    r"(?i)(?P<name>[\w.-]*(?:key|token|secret|password|authorization)[\w.-]*[\"']?\s*[:=]\s*[\"']?)"
-    r"(?P<value>[^\s\"',}]{6,})"
+    r"(?i)(?<![\w.-])(?!env_?key\b)"
+    r"(?P<name>[\w.-]*(?:key|token|secret|password|authorization)[\w.-]*[\"']?\s*[:=]\s*[\"']?)"
+    r"(?P<value>(?!\$\{)[^\s\"',}]{6,})"
 )
 
 

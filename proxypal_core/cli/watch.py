@@ -19,7 +19,7 @@ from aiohttp_sse_client.client import EventSource
 from proxypal_core.cli import daemon_api
 from proxypal_core.cli.loading import settings_or_exit
 from proxypal_core.daemon import files
-from proxypal_core.daemon.reach import reachable, trust
+from proxypal_core.daemon.reach import own, reachable, trust
 from proxypal_core.store import admin_key as admin_keys
 from proxypal_core.wire import jsonio
 
@@ -41,13 +41,15 @@ def watch(
 ) -> None:
     """Show each request as it ends."""
     settings = settings_or_exit(config)
+    cert = settings.listen.tls.cert
+    tls = trust(cert) if url else own(cert)
     url = url or reachable(settings.listen)
     key = daemon_api.admin_key(settings)
     if not key:
         click.echo("There is no admin key yet: start the daemon once (proxypal serve).", err=True)
         sys.exit(1)
     try:
-        asyncio.run(_follow(url, key, trust(settings.listen.tls.cert), as_json, count))
+        asyncio.run(_follow(url, key, tls, as_json, count))
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
@@ -60,7 +62,9 @@ def watch(
         )
         sys.exit(1)
     except (ConnectionError, aiohttp.ClientError) as error:
-        click.echo(f"No event feed at {url}: {_reason(error)}. Does the daemon run?", err=True)
+        click.echo(
+            f"No event feed at {url}: {_reason(error)}. Start it first: proxypal serve", err=True
+        )
         sys.exit(1)
 
 

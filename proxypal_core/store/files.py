@@ -35,13 +35,16 @@ def read(path: Path, limit: int, *, private: bool = False) -> bytes:
     """
     # Without O_NONBLOCK, opening a pipe that stands there would wait for its writer.
     handle = _open(path, os.O_RDONLY | _BINARY | _NO_WAIT)
-    with os.fdopen(handle, "rb") as file:
+    try:
         state = os.fstat(handle)
         if not stat.S_ISREG(state.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         if private:
             _check_private(path, state)
-        data = file.read(limit + 1)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(handle)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"longer than {limit} bytes", str(path))
     return data

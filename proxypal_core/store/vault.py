@@ -8,6 +8,7 @@ their bookkeeping (orders and the like), nothing of which is secret.
 - ``Vault.update`` changes profiles under the lock, as they are at that moment;
 - ``Vault.put`` replaces one, if it is still of the generation that was read;
 - ``Vault.revise`` changes profiles and bookkeeping together;
+- ``Vault.take`` takes over entries of other vaults, with their generations;
 - ``Vault.rotate`` seals everything with another key.
 
 A record that does not change is not sealed again: its bytes are taken over.
@@ -26,6 +27,7 @@ from proxypal_core.accounts.profiles import is_profile_id
 from proxypal_core.store import files
 from proxypal_core.store.master_key import KeyAbsent, KeySource, KeyUnusable, MasterKey
 from proxypal_core.store.vault_format import (
+    BOOKKEEPING,
     LARGEST,
     Damaged,
     OtherKey,
@@ -133,14 +135,54 @@ class Vault:
         Raises:
             VaultError: as ``update``.
         """
+        return self._revise(lambda now: _next(now, _spelt(now), change(now)))
+
+    def take(
+        self, taken: Mapping[str, tuple[int, JsonObject | None]], *, as_of: Snapshot
+    ) -> Snapshot:
+        """Have the entries *taken*, each with its generation, in place of what is there under these
+        names, unless that has changed since *as_of*; None removes one. The vault's own generation is
+        higher than all of them.
+
+        Raises:
+            VaultError: as ``update``.
+        """
+
+        def changed(now: Snapshot) -> Snapshot:
+            fit = {
+                name: row
+                for name, row in taken.items()
+                if now.generations.get(name) == as_of.generations.get(name)
+            }
+            entries = {**now.entries, **{name: value or {} for name, (_, value) in fit.items()}}
+            for name, (_, value) in fit.items():
+                if value is None:
+                    del entries[name]
+            bookkeeping = entries.pop(BOOKKEEPING, {})
+            after = msgspec.structs.replace(now, profiles=entries, bookkeeping=bookkeeping)
+            newest = max((generation for generation, _ in fit.values()), default=0)
+            above = msgspec.structs.replace(now, generation=max(now.generation, newest))
+            following = _next(above, _spelt(now), after)
+            theirs = {name: generation for name, (generation, _) in fit.items() if name in entries}
+            if bookkeeping and BOOKKEEPING in fit:
+                theirs[BOOKKEEPING] = fit[BOOKKEEPING][0]
+            return msgspec.structs.replace(
+                following, generations={**following.generations, **theirs}
+            )
+
+        return self._revise(changed, anew=True)
+
+    def _revise(self, change: Callable[[Snapshot], Snapshot], *, anew: bool = False) -> Snapshot:
+        """Write what *change* makes of what is there; *anew*: seal all of it, as an entry may be
+        another one of the same generation.
+        """
         with _explained(f"{self.path} cannot be written"), files.locked(self.path):
             now, data = self._contents()
             if now.problem:
                 raise VaultError(now.problem)
-            had = {name: jsonio.dumps(value) for name, value in now.entries.items()}
-            after = _next(now, had, change(now))
+            after = change(now)
             key = self._key_of(data, self.path) if data else self.keys.read_or_make()
-            written = encode(after, key, earlier=data)
+            written = encode(after, key, earlier=b"" if anew else data)
             files.sweep(self.path)
             try:
                 self._replace(data, written)
@@ -246,6 +288,11 @@ class Vault:
                 f"{path} is there, but its key is not: {error}. Put the key with the id "
                 f"{header.key_id.hex()} back; without it nobody can open the vault"
             ) from None
+
+
+def _spelt(now: Snapshot) -> Mapping[str, bytes]:
+    """The entries of *now* as text, which a change that works in place does not change."""
+    return {name: jsonio.dumps(value) for name, value in now.entries.items()}
 
 
 def _next(now: Snapshot, had: Mapping[str, bytes], after: Snapshot) -> Snapshot:

@@ -89,7 +89,8 @@ def encode(
     whose name and generation are those of *earlier*, a vault that opens with *key*, are taken over.
 
     Raises:
-        ValueError: a profile's id cannot be one, or all is longer than a vault may be.
+        ValueError: a profile's id cannot be one.
+        VaultError: all is longer than a vault may be.
     """
     for name in snapshot.profiles:
         if not is_profile_id(name):
@@ -107,7 +108,10 @@ def encode(
         records.append(record or seal.closed(name, generation, entries[name], nonce()))
     data = header + b"".join(_SIZE.pack(len(record)) + record for record in records)
     if len(data) > LARGEST:
-        raise ValueError(f"the vault would be longer than {LARGEST} bytes")
+        raise VaultError(
+            f"the vault would be longer than {LARGEST} bytes; take accounts out first: proxypal auth"
+            " remove ID"
+        )
     return data
 
 

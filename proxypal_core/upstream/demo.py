@@ -84,7 +84,12 @@ class DemoTransport:
 
     def _answer(self, dialect: Dialect, path: str, body: bytes) -> Reply:
         if not _generates(path) and not _counts(path):
-            raise Refused(Failure(Kind.NO_ROUTE, "the demo provider only generates text"))
+            raise Refused(
+                Failure(
+                    Kind.NO_ROUTE,
+                    "the demo provider only generates text; ask a model of another provider",
+                )
+            )
         doc = jsonio.load_object(body)
         model, stream = dialect.peek(doc)
         if not model:  # Gemini says it in the path
@@ -187,7 +192,12 @@ def _behaviour(request: Request) -> str:
     """What the model's name asks for, or a command in the last message."""
     name = request.model.rpartition("/")[2]
     if name not in MODELS:
-        raise Refused(Failure(Kind.MODEL, f"the demo provider has no model {name!r}"))
+        raise Refused(
+            Failure(
+                Kind.MODEL,
+                f"the demo provider has no model {name!r}; GET /v1/models lists those that it has",
+            )
+        )
     command = _COMMAND.search(_last_user_text(request))
     return command[1] if command and name == "echo" else name
 

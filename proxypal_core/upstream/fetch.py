@@ -19,6 +19,7 @@ from yarl import URL
 from proxypal_core.hub.failure import invalid
 from proxypal_core.hub.inline import shown
 from proxypal_core.hub.messages import Base64
+from proxypal_core.upstream import trust
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -59,7 +60,7 @@ class Fetcher:
     """Use as an async context manager.
 
     *max_bytes* and *timeout* (seconds) are for all files of one request together; *allow* says
-    which addresses may be connected to.
+    which addresses may be connected to; *ca_file* is the authorities to trust besides the system's.
     """
 
     def __init__(
@@ -70,17 +71,20 @@ class Fetcher:
         timeout: float = TIMEOUT,
         allow: Callable[[Address], bool] = is_public,
         resolver: AbstractResolver | None = None,
+        ca_file: str = "",
     ) -> None:
         self._agent = agent
         self._max_bytes = max_bytes
         self._timeout = timeout
         self._allow = allow
         self._resolver = resolver
+        self._ca_file = ca_file
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
+                ssl=trust.roots(self._ca_file),
                 resolver=self._resolver,
                 socket_factory=self._guarded_socket,
                 use_dns_cache=False,
@@ -123,7 +127,7 @@ class Fetcher:
             reason = f"it did not come within {self._timeout:g} seconds"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             reason = _reason(error)
-        raise invalid(f"{shown(url)} cannot be fetched: {reason}")
+        raise invalid(f"{shown(url)} cannot be fetched: {reason}; send the file itself")
 
     async def _follow(self, url: str, bounds: "_Bounds") -> Base64:
         if self._session is None:

@@ -37,7 +37,7 @@ def no_answer(error: Lost | NotHTTP) -> Broken:
     """The call was sent, and may have been billed."""
     if isinstance(error, Lost) and not error.answered:
         return Broken(Kind.SERVER, "the provider closed the connection unanswered")
-    return Broken(Kind.SERVER, f"the provider did not answer in HTTP ({type(error).__name__})")
+    return Broken(Kind.SERVER, "the provider did not answer in HTTP")
 
 
 def broken(error: Exception, call: Call) -> Broken:

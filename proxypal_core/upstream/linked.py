@@ -195,13 +195,16 @@ def _content(path: Path, home: Path) -> bytes:
     handle = os.open(
         real, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     )
-    with os.fdopen(handle, "rb") as file:
+    try:
         state = os.fstat(handle)
         if not stat.S_ISREG(state.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
         if sys.platform != "win32":
             _check_owner(state)
-        data = file.read(LARGEST + 1)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            data = file.read(LARGEST + 1)
+    finally:
+        os.close(handle)
     if len(data) > LARGEST:
         raise OSError(errno.EFBIG, f"it is longer than {LARGEST} bytes")
     return data
@@ -328,8 +331,11 @@ async def ask_keychain(service: str) -> bytes:
         process.kill()
         await process.wait()
         raise Unusable(
-            f"the keychain did not answer within {_ASKING_SECONDS:g} seconds for {service!r}"
+            f"the keychain did not answer within {_ASKING_SECONDS:g} seconds for {service!r};"
+            " macOS may ask whether it may"
         ) from None
     if process.returncode != 0:
-        raise Unusable(f"the keychain has nothing called {service!r}, or does not give it")
+        raise Unusable(
+            f"the keychain gives nothing called {service!r}; log in anew, and allow it when macOS asks"
+        )
     return said.strip()

@@ -62,7 +62,10 @@ class Lane:
     async def enter(self, name: str) -> None:
         """Raises ``Broken`` when too many wait already."""
         if self._free.locked() and self._waiting >= QUEUE_LIMIT:
-            raise Broken(Kind.OVERLOADED, f"{name}: {self._waiting} requests wait for it already")
+            raise Broken(
+                Kind.OVERLOADED,
+                f"{name}: {self._waiting} requests wait for it already; ask again in a moment",
+            )
         self._waiting += 1
         try:
             await self._free.acquire()
@@ -120,7 +123,10 @@ class ProcessTransport:
         name = call.url.removeprefix(f"{SCHEME}:").partition("?")[0]
         backend = self._backends.get(name)
         if backend is None:
-            raise Broken(Kind.FORBIDDEN, f"there is no backend called {name} any more")
+            raise Broken(
+                Kind.FORBIDDEN,
+                f"there is no backend called {name} any more; GET /v1/models lists them",
+            )
         doc = jsonio.load_object(call.body)
         model, stream = command.peek(doc)
         request = command.decode_request(doc, model=model, stream=stream)
@@ -199,7 +205,9 @@ class ProcessReply:
             self._silent_at = _now() + self._patience
             self._printed += len(data)
             if self._printed > OUTPUT_LIMIT:
-                message = f"{self._backend.name} printed more than {OUTPUT_LIMIT} bytes"
+                message = (
+                    f"{self._backend.name} printed more than {OUTPUT_LIMIT} bytes; ask for less"
+                )
                 raise Broken(Kind.BAD_REPLY, message)
             if out := await (self._told(data) if data else self._end()):
                 return out
@@ -296,7 +304,7 @@ class ProcessReply:
             out = await self._hear(last)
             if self._answer.complete:
                 return out
-            message = "it ended without saying that its answer is complete"
+            message = "it ended without saying that its answer is complete; run it by hand"
             raise Broken(Kind.TRUNCATED, f"{self._backend.name}: {message}")
         told = [heard for heard in last if isinstance(heard, Failed)]
         said = "".join(heard.text for heard in last if isinstance(heard, Said))
@@ -345,8 +353,14 @@ class ProcessReply:
     def _too_slow(self) -> Broken:
         name, limit = self._backend.name, self._backend.timeout
         if _now() >= self._ends_at:
-            return Broken(Kind.TIMEOUT, f"{name}: not done after {limit:g} seconds")
-        return Broken(Kind.TIMEOUT, f"{name}: printed nothing for {self._patience:g} seconds")
+            return Broken(
+                Kind.TIMEOUT,
+                f"{name}: not done after {limit:g} seconds; raise backends.{name}.timeout",
+            )
+        return Broken(
+            Kind.TIMEOUT,
+            f"{name}: printed nothing for {self._patience:g} seconds; raise backends.{name}.timeout",
+        )
 
     def _running(self) -> Child:
         if self._child is None:

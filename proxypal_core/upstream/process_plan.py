@@ -106,7 +106,9 @@ def _argument(backend: Backend, text: str) -> str:
     if text.startswith("-"):
         text = f" {text}"
     if "\0" in text:
-        raise Refused(Failure(Kind.INVALID, "the prompt has a NUL, which no argument can hold"))
+        raise Refused(
+            Failure(Kind.INVALID, "the prompt has a NUL, which no argument can hold; leave it out")
+        )
     return text
 
 

@@ -7,8 +7,13 @@ processes there is a lock, and whoever gets it looks first whether the work is d
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager
-from typing import NamedTuple, Protocol
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
+from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 import structlog
@@ -54,6 +59,15 @@ class Profiles(Protocol):
         ...
 
 
+Claim: TypeAlias = Callable[[str], AbstractAsyncContextManager[object]]
+"""Makes a profile ours alone among several machines, and as new as it is on any of them; at its end
+they have it as it is here. Raises Impossible where that cannot be had."""
+
+
+def of_this_machine(name: str) -> AbstractAsyncContextManager[object]:
+    return nullcontext()
+
+
 class Refresher:
     """The profiles of type ``oauth``, and their tokens. *chance* is a random number from 0 to 1."""
 
@@ -65,7 +79,9 @@ class Refresher:
         *,
         clock: Callable[[], float],
         chance: Callable[[], float],
+        claim: Claim = of_this_machine,
     ) -> None:
+        self._claim = claim
         self._profiles = profiles
         self._providers = providers
         self._post = post
@@ -153,7 +169,7 @@ class Refresher:
         if self._serves(await self.reread(name), stale):
             return
         self._rests.check(name)
-        async with _held(self._profiles.lock(name)):
+        async with self._claim(name), _held(self._profiles.lock(name)):
             profile = await self.reread(name)
             if profile is None:
                 raise Impossible("it is no longer in the vault")
@@ -295,7 +311,7 @@ class Refresher:
 
         async def renew() -> None:
             self._rests.check(name)
-            async with _held(self._profiles.lock(name)):
+            async with self._claim(name), _held(self._profiles.lock(name)):
                 profile = await self.reread(name)
                 if profile is not None and profile.get("access") == access:
                     await self._refresh(name, profile)

@@ -14,7 +14,13 @@ from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.providers.provider import Provider
 from proxypal_core.upstream.asking import Impossible, NotNow, Rests, Shared
 from proxypal_core.upstream.linked import Links, Unusable
-from proxypal_core.upstream.refresh import Profiles, Refresher, login_command
+from proxypal_core.upstream.refresh import (
+    Claim,
+    Profiles,
+    Refresher,
+    login_command,
+    of_this_machine,
+)
 from proxypal_core.upstream.token_endpoint import Post
 from proxypal_core.upstream.transport import Broken
 from proxypal_core.wire.jsonio import JsonObject
@@ -32,7 +38,7 @@ class Tokens:
     0 to 1.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — the clock, chance and sleep are three of them
         self,
         profiles: Profiles,
         providers: Mapping[str, Provider],
@@ -42,8 +48,11 @@ class Tokens:
         clock: Callable[[], float],
         chance: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        claim: Claim = of_this_machine,
     ) -> None:
-        self._refresher = Refresher(profiles, providers, post, clock=clock, chance=chance)
+        self._refresher = Refresher(
+            profiles, providers, post, clock=clock, chance=chance, claim=claim
+        )
         self._signer = _Signer(post, clock)
         self._links = links
         self._clock = clock

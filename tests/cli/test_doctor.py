@@ -197,3 +197,27 @@ def test_a_clock_that_differs_from_a_providers_is_found(monkeypatch, off, found)
 def test_a_provider_that_says_no_time_is_no_finding():
     assert module._skew("mine", "") is None
     assert module._skew("mine", "half past nine") is None
+
+
+# ── the shared state ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_shared_state_that_does_not_answer_is_found_and_its_password_is_not_shown(home):
+    home.configure(f"state: {{backend: redis, url: 'redis://:hush-hush@127.0.0.1:{free_port()}'}}")
+
+    code, rows = findings(home)
+
+    [row] = [row for row in rows if row["topic"] == "state"]
+    assert code == 2
+    assert row["level"] == "warning"
+    assert "hush" not in home.program("doctor").output
+
+
+def test_a_shared_state_without_its_package_is_found(home, monkeypatch):
+    monkeypatch.setattr("proxypal_core.app.sharing.find_spec", lambda name: None)
+    home.configure("state: {backend: redis, url: 'redis://127.0.0.1'}")
+
+    code, rows = findings(home)
+
+    assert code == 1
+    assert [row["level"] for row in rows if row["topic"] == "state"] == ["error"]

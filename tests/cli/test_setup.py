@@ -148,6 +148,13 @@ def test_a_dry_run_shows_what_would_change_and_no_secret(home):
     assert not (home.data / "receipts" / "claude-code.json").exists()
 
 
+def test_a_dry_run_hides_a_key_and_not_the_name_of_its_variable(home):
+    shown = ok(home, "setup", "qwen-code", "--dry-run").stdout
+
+    assert '"PROXYPAL_API_KEY": "pp-…"' in shown
+    assert '"envKey": "PROXYPAL_API_KEY"' in shown
+
+
 def test_a_dry_run_of_unsetup_shows_what_would_be_put_back(home):
     home.put(FILE, SETTINGS)
     ok(home, "setup", "claude-code")

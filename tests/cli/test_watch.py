@@ -85,7 +85,7 @@ async def test_without_a_daemon_it_says_what_to_do():
     assert watcher.process.returncode == 1
     [line] = watcher.err.splitlines()
     assert line.startswith(f"No event feed at {url}: ")
-    assert line.endswith("Does the daemon run?")
+    assert line.endswith("Start it first: proxypal serve")
     assert watcher.out == ""
 
 

@@ -33,7 +33,7 @@ class Typed:
 
     def result(self, tmp_path, monkeypatch):
         """What a person reads, and the exit code."""
-        home = AgentHome(tmp_path, "claude")
+        home = AgentHome(tmp_path, "claude", "gemini")
         home.configure(self.settings)
         self.before(home, monkeypatch)
         words = self.words.format(root=tmp_path).split()
@@ -123,7 +123,7 @@ def _a_daemon_of_the_data(home, monkeypatch):
     home.held = lock.take(home.data, "http://127.0.0.1:1")
 
 
-def _port_taken(answer):
+def port_taken(answer):
     """Another program has the port 1 of the settings, which becomes a free one, and *answer*s so."""
 
     def begin(home, monkeypatch):
@@ -179,7 +179,11 @@ def _without_systemd(home, monkeypatch):
     monkeypatch.setattr(service_command.shutil, "which", lambda name, **_: None)
 
 
-def _on(platform, code=0, missing=()):
+def _no_redis(home, monkeypatch):
+    monkeypatch.setattr("proxypal_core.app.sharing.find_spec", lambda name: None)
+
+
+def on_platform(platform, code=0, missing=()):
     """A service manager that ends with *code*; programs that are *missing* are not there."""
 
     def begin(home, monkeypatch):
@@ -367,16 +371,22 @@ CASES = {
     "A report is to be of two kinds": Typed("usage --json --csv"),
     "A request would go to nobody": Typed("explain nobody-has-this"),
     "There is no service manager": Typed("service install", before=_without_systemd),
-    "The service is not installed": Typed("service status", before=_on("linux")),
+    "The service is not installed": Typed("service status", before=on_platform("linux")),
     "The service manager is not there": Typed(
-        "service install", before=_on("darwin", missing=("launchctl",))
+        "service install", before=on_platform("darwin", missing=("launchctl",))
     ),
-    "The service manager refuses": Typed("service install", before=_on("linux", 4)),
-    "The service manager is Windows": Typed("service install", before=_on("win32")),
+    "The service manager refuses": Typed("service install", before=on_platform("linux", 4)),
+    "The service manager is Windows": Typed("service install", before=on_platform("win32")),
     # ── at the start ──
-    "A daemon runs already": Typed("serve", before=_port_taken(_OF_OURS)),
+    "A daemon runs already": Typed("serve", before=port_taken(_OF_OURS)),
+    "Several workers have nothing that they share": Typed("serve --workers 2"),
+    "The package for a shared state is missing": Typed(
+        "serve",
+        settings="state: {backend: redis, url: 'redis://127.0.0.1:1'}\n",
+        before=_no_redis,
+    ),
     "A daemon has the data already": Typed("serve", before=_a_daemon_of_the_data),
-    "Another program has the port": Typed("serve", before=_port_taken(b"HTTP/1.1 404 No\r\n\r\n")),
+    "Another program has the port": Typed("serve", before=port_taken(b"HTTP/1.1 404 No\r\n\r\n")),
     "The log file cannot be written": Typed("serve", settings="logging: {file: /nowhere/p.log}\n"),
     "The admin key cannot be kept": Typed(
         "serve", environment={"PROXYPAL_STATE_DIR": "/dev/null/x"}

@@ -10,10 +10,9 @@ import aiohttp
 from proxypal_core.wire import jsonio
 from tests.fault_server import Empty, Malformed, Raw, Redirect, Refuse, Stall, Status
 from tests.gateway.asking import DIALECTS, KEY_HEADER, question, upstream
-from tests.proxy import ADMIN_KEY, StoppedClock, proxy
+from tests.proxy import StoppedClock, proxy
 from tests.running import free_port
 
-ADMIN = {"authorization": f"Bearer {ADMIN_KEY}"}
 _KEY = "key-of-laptop"
 
 
@@ -81,27 +80,6 @@ def message_of(body):
     document = jsonio.loads(body)
     document = document[0] if isinstance(document, list) else document
     return document["error"]["message"]
-
-
-@dataclass(frozen=True)
-class Managed:
-    """A call of the management API."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=lambda: ADMIN)
-    body: Any = None
-    dialects: Sequence[str] = ("openai-chat",)
-
-    async def told(self, dialect, server):
-        async with (
-            proxy() as p,
-            aiohttp.ClientSession() as session,
-            session.request(
-                self.method, p.url + self.path, json=self.body, headers=self.headers
-            ) as answer,
-        ):
-            return answer.status, message_of(await answer.read())
 
 
 @dataclass(frozen=True)
@@ -225,10 +203,4 @@ CASES = {
     ),
     "The provider's answer is empty": Asked(steps=[Empty()]),
     "The provider sends a broken event": Asked(steps=[Malformed()], stream=True),
-    # ── managing ──
-    "The admin key is not sent": Managed("GET", "/api/state", headers={}),
-    "The management API has no such address": Managed("GET", "/api/nothing"),
-    "An account to reset is unknown": Managed("POST", "/api/accounts/up:none/reset"),
-    "A request to show is unknown": Managed("GET", "/api/requests/none"),
-    "A body to show was not kept": Managed("GET", "/api/requests/none/bodies"),
 }

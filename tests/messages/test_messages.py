@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.messages import commands, requests
+from tests.messages import answering, commands, conversions, machine, managing, requests, settings
 from tests.messages.table import Row, rows
 
 ROWS = {row.when: row for row in rows()}
@@ -14,16 +14,18 @@ VENDORS = {
     "anthropic": "Anthropic",
     "gemini": "Gemini",
 }
-TYPED = [pytest.param(case, id=when) for when, case in commands.CASES.items()]
+AT_THE_COMMAND_LINE = {**commands.CASES, **machine.CASES, **settings.CASES}
+OVER_HTTP = {**requests.CASES, **conversions.CASES, **answering.CASES, **managing.CASES}
+TYPED = [pytest.param(case, id=when) for when, case in AT_THE_COMMAND_LINE.items()]
 ASKED = [
     pytest.param(when, case, dialect, id=f"{when}-{dialect}")
-    for when, case in requests.CASES.items()
+    for when, case in OVER_HTTP.items()
     for dialect in case.dialects
 ]
 
 
 def test_the_page_has_a_row_for_every_case_and_a_case_for_every_row():
-    assert sorted(ROWS) == sorted([*commands.CASES, *requests.CASES])
+    assert sorted(ROWS) == sorted([*AT_THE_COMMAND_LINE, *OVER_HTTP])
     assert len(ROWS) == len(rows())
 
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import socket
+import ssl
 from ipaddress import IPv6Address, ip_address, ip_network
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from proxypal_core.hub.failure import Kind, Refused
 from proxypal_core.hub.messages import Base64
 from proxypal_core.upstream.fetch import AT_A_TIME, Fetcher, is_public
+from tests.certificate import self_signed
 from tests.file_server import PNG, file_server
 
 HERE = ip_address("127.0.0.1")
@@ -75,7 +77,9 @@ async def refusal(url, **options):
         await fetched(url, **options)
     failure = caught.value.failure
     assert failure.kind is Kind.INVALID
-    return failure.message.partition(" cannot be fetched: ")[2]
+    return failure.message.partition(" cannot be fetched: ")[2].removesuffix(
+        "; send the file itself"
+    )
 
 
 # ── laws ─────────────────────────────────────────────────────────────────────────────────────
@@ -174,7 +178,7 @@ async def test_the_refusal_names_the_address_without_its_secrets(files):
 
     assert caught.value.failure.message == (
         f"http://127.0.0.1:{files.port}/a.png cannot be fetched:"
-        " an address with a user name or password in it is not fetched"
+        " an address with a user name or password in it is not fetched; send the file itself"
     )
 
 
@@ -467,3 +471,18 @@ async def test_nothing_is_said_about_who_asks(files, monkeypatch):
             "Connection": "close",
         }
     ] * 2
+
+
+# ── TLS ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_server_is_believed_whom_the_file_of_authorities_vouches_for(tmp_path):
+    certificate = self_signed(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*certificate)
+    async with file_server(tls=tls) as files:
+        file = await fetched(f"{files.origin}/a.png", ca_file=certificate.cert)
+        why = await refusal(f"{files.origin}/a.png")
+
+    assert base64.b64decode(file.data) == PNG
+    assert why == "its server offers no trusted TLS"

@@ -57,7 +57,9 @@ async def test_a_program_that_never_stops_talking_is_ended(tmp_path, monkeypatch
     async with transport(tmp_path, chatty) as way:
         found = await failure(way)
 
-    assert found == Failure(Kind.TIMEOUT, "fake: not done after 0.5 seconds")
+    assert found == Failure(
+        Kind.TIMEOUT, "fake: not done after 0.5 seconds; raise backends.fake.timeout"
+    )
 
 
 async def test_a_program_that_is_not_there_is_said_with_what_to_do(tmp_path):
