@@ -7,13 +7,13 @@ comma := ,
 space := $() $()
 PURE := $(subst $(space),$(comma),$(patsubst %,proxypal_core/%/*,hub wire dialects providers accounts agents settings routing metering))
 
-.PHONY: run test faults reliability vault-kills orphans manners real-agents real-cli token-storm fuzz security screenshots bench bench-check lint type arch reference docs docs-check coverage dist sbom check format clean
+.PHONY: run test faults reliability replicas vault-kills orphans manners real-agents real-cli token-storm fuzz security screenshots bench bench-check lint type arch reference docs docs-check coverage dist sbom check format clean
 
 run: $(VENV)/run.stamp  ## start the daemon on 127.0.0.1:8317
 	$(BIN)/proxypal serve --config config.yaml
 
 test: $(VENV)/dev.stamp  ## every test
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 fuzz: $(VENV)/dev.stamp  ## a million damaged inputs (about half an hour)
 	$(BIN)/python -m tests.fuzz
@@ -23,6 +23,9 @@ faults: $(VENV)/dev.stamp  ## every fault of a provider, seen by clients of all 
 
 reliability: $(VENV)/dev.stamp  ## R1 to R18: what fails, and how little it does (half an hour)
 	$(BIN)/python -m tests.reliability
+
+replicas: $(VENV)/dev.stamp  ## daemons that share a Redis, and what befalls both (two minutes; needs redis-server)
+	$(BIN)/python -m tests.replicas
 
 vault-kills: $(VENV)/dev.stamp  ## a thousand writers of the vault killed (a minute or two)
 	$(BIN)/python -m tests.vault_kills
@@ -75,10 +78,10 @@ docs: $(VENV)/dev.stamp  ## the site, in site/
 
 docs-check: docs  ## whether what the pages say is so
 	$(BIN)/python -m scripts.reference --check
-	$(BIN)/pytest -q tests/docs tests/test_docs.py
+	$(BIN)/pytest -q tests/docs
 
 coverage: $(VENV)/dev.stamp  ## the whole of the pure rooms and nine tenths of the others, by branches (half an hour)
-	$(BIN)/pytest -n 2 --cov --cov-report=
+	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 --cov --cov-report=
 	$(BIN)/coverage report --include '$(PURE)' --fail-under 100
 	$(BIN)/coverage report --omit '$(PURE)' --fail-under 90
 

@@ -16,16 +16,16 @@ class SelfSigned(NamedTuple):
     key: str
 
 
-def self_signed(folder, password=b""):
+def self_signed(folder, password=b"", name="a test"):
     """Make one in *folder*; it is valid for a long time, so that no test depends on the date."""
     sealed = serialization.BestAvailableEncryption(password) if password else None
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]
     cert = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))

@@ -104,6 +104,8 @@ class Reader:
         # Installed already: make finds nothing to do but to start the daemon.
         for name in ("bin/python", "run.stamp", "dev.stamp"):
             (self.clone / ".venv" / name).touch()
+        # On a person's terminal there is no meter; here, where there is none, it would stand in an answer.
+        (self.home / ".curlrc").write_text("no-progress-meter\n")
         self._variables.write_text("")
         self._own.write_text("")
         for settings in (self._own, self.clone / "config.yaml"):
@@ -229,7 +231,11 @@ class Reader:
         return shell.returncode, self._plain(printed.decode())
 
     def _environment(self):
-        kept = {name: os.environ[name] for name in ("LANG", "LC_ALL") if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ("LANG", "LC_ALL", "SSL_CERT_FILE")
+            if name in os.environ
+        }
         return kept | {
             "HOME": str(self.home),
             "PATH": f"{self.programs}:{os.environ['PATH']}",

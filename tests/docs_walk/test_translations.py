@@ -1,25 +1,14 @@
 """The Vietnamese and Chinese pages say what the English ones do: the same commands, the same lists."""
 
 import re
-from typing import get_args
 
 import pytest
 
-from proxypal_core.agents.agent import agents
-from proxypal_core.providers import backend, catalog
-from proxypal_core.providers.provider import DialectName
 from tests.docs.pages import links
 from tests.docs_walk.page import ROOT, steps
 
 LANGUAGES = ("vi", "zh")
 READMES = ("README.vi.md", "README.zh.md")
-WORKS = [
-    set(get_args(DialectName)),
-    {row.name for row in catalog.builtin_rows()},
-    {name for name, agent in agents().items() if not agent.obstacle},
-    set(backend.builtin_rows()),
-]
-"""The first rows of the table of what works: dialects, providers, agents, backends."""
 
 
 def text_of(path):
@@ -55,14 +44,6 @@ def test_every_command_of_a_translated_readme_is_one_of_the_english_pages(readme
 
     assert typed(text_of(readme))
     assert [command for command in typed(text_of(readme)) if command not in english] == []
-
-
-@pytest.mark.parametrize("readme", READMES)
-def test_the_table_of_what_works_is_what_the_code_has(readme):
-    _, _, table = text_of(readme).partition("\n| | |\n|---|---|\n")
-    named = [set(re.findall(r"`([\w-]+)`", row)) for row in table.splitlines()[: len(WORKS)]]
-
-    assert named == WORKS
 
 
 def test_the_translated_readmes_lead_to_the_same_pages():

@@ -10,6 +10,7 @@ idle connection is left.
 import asyncio
 import json
 import re
+import socket
 import sys
 from contextlib import asynccontextmanager
 from functools import cache
@@ -26,6 +27,10 @@ PACE = 0.1
 """Seconds between two words of a paced answer."""
 PAGE = 4096
 """Bytes of text."""
+SEND_BUFFER = 64 * 1024
+"""Bytes that the kernel holds for each connection: left alone it takes megabytes, and a thousand that
+stall have it drop the packets of others.
+"""
 
 _FIRST_WORDS = b"The lake is calm"
 _ASKED = re.compile(rb"m-(?P<plan>[a-z]+)-(?P<number>\d+)")
@@ -141,6 +146,8 @@ class Conversation(asyncio.Protocol):
 
     def connection_made(self, transport):
         self._transport = transport
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._provider.connections.add(self)
 
     def connection_lost(self, error):

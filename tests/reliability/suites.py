@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from tests.daemon import manners
 from tests.figures import Figure
 from tests.fuzz.targets import TARGETS
 from tests.identity_provider import storm as logins
+from tests.redis_server import MISSING, PROGRAM
+from tests.replicas.disasters import measure_redis
+from tests.replicas.logins import measure_logins
 from tests.running import PATIENCE
 
 PROCESSES = 2
@@ -177,9 +181,12 @@ async def orphans(rounds: int = 100) -> list[Figure]:
     ]
 
 
-async def shared_state() -> list[Figure]:
-    """R17."""
-    return [Figure("R17", "Redis hangs, is killed, forgets", "no shared state yet", "", held=None)]
+async def shared_state(seconds: float = 8.0, expiries: int = 50) -> list[Figure]:
+    """R17: Redis hangs, is killed, and forgets; and replicas share a login."""
+    if PROGRAM is None:
+        return [Figure("R17", "Redis hangs, is killed, forgets", MISSING, "", held=None)]
+    figures = [*await measure_redis(seconds), *await measure_logins(expiries)]
+    return [replace(figure, promise="R17") for figure in figures]
 
 
 # ── damaged inputs ───────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,9 @@ def test_every_promise_has_a_measure():
     assert list(SUITE) == [f"R{number}" for number in range(1, 19)]
 
 
-async def test_what_is_not_built_is_not_said_to_hold():
+async def test_what_cannot_be_measured_is_not_said_to_hold(monkeypatch):
+    monkeypatch.setattr(suites, "PROGRAM", None)
+
     [figure] = await suites.shared_state()
 
     assert figure.held is None

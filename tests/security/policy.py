@@ -110,6 +110,7 @@ POLICY: tuple[Row, ...] = (
         GET /api/requests/nobody
         GET /api/requests/nobody/bodies
         GET /api/usage
+        GET /api/replicas
         GET /api/accounts
         GET|POST /api/accounts/link
         POST /api/accounts/import

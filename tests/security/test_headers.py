@@ -21,6 +21,8 @@ async def test_no_header_passes_that_may_not():
 async def test_a_list_that_lets_everything_through_is_seen(monkeypatch, way):
     allow = re.compile(r"(?!content-|host|transfer-|connection|te$|trailer|expect|keep-alive).*")
     monkeypatch.setattr(headers, way, dict.fromkeys(getattr(headers, way), allow))
+    for known in ("_goes_up", "_goes_down"):
+        monkeypatch.setattr(headers, known, getattr(headers, known).__wrapped__)
 
     up, down, *_ = await measure_headers(FEW)
 
