@@ -38,6 +38,9 @@ CredentialKind: TypeAlias = Literal["oauth", "token", "api_key"]
 """What an account shows its provider, in the order of preference: a login that renews itself, a
 token that somebody pasted, a key that is paid by use."""
 
+DISABLED_BY_SETTINGS = "by the settings"
+DISABLED_IN_VAULT = "in the vault"
+
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """One credential at one provider. ``id`` is ``provider:name``; a higher ``priority`` is used

@@ -6,7 +6,7 @@ the next one is refused.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -48,7 +48,7 @@ class Quota(msgspec.Struct, frozen=True):
     resets_in: float
 
 
-class _Window:
+class Window:
     """Amounts that were taken in the last minute, the oldest first."""
 
     def __init__(self) -> None:
@@ -63,24 +63,39 @@ class _Window:
         """What is left of *limit*, and when that grows; for a limit that is reached, when it no
         longer is.
         """
+        self._let_go(now)
+        return reckoned(self._taken, self._total, of, limit, now)
+
+    def _let_go(self, now: float) -> None:
+        """Forget what is older than a minute."""
         if self._taken and self._taken[-1][0] > now:  # the clock was set back
             self._taken = deque((min(at, now), amount) for at, amount in self._taken)
         while self._taken and self._taken[0][0] <= now - MINUTE:
             self._total -= self._taken.popleft()[1]
-        rest = self._total
-        for at, amount in self._taken:
-            rest -= amount
-            if rest < limit:
-                return Quota(of, limit, max(0, limit - self._total), at + MINUTE - now)
-        return Quota(of, limit, limit, 0.0)
 
 
-class _Use:
+def reckoned(
+    taken: Iterable[tuple[float, int]],
+    total: int,
+    of: Literal["requests", "tokens"],
+    limit: int,
+    now: float,
+) -> Quota:
+    """What is left of *limit* when *total* was *taken*, in this order, within the last minute."""
+    rest = total
+    for at, amount in taken:
+        rest -= amount
+        if rest < limit:
+            return Quota(of, limit, max(0, limit - total), at + MINUTE - now)
+    return Quota(of, limit, limit, 0.0)
+
+
+class Use:
     """What was taken with one key."""
 
     def __init__(self, month: float, spent: float) -> None:
-        self.requests = _Window()
-        self.tokens = _Window()
+        self.requests = Window()
+        self.tokens = Window()
         self.month = month
         self.spent = spent
 
@@ -96,17 +111,19 @@ class Ledger:
     once for each name, when ``watch`` is told of it.
     """
 
+    kind = Use
+
     def __init__(self, clock: Callable[[], float], spending: Spending | None = None) -> None:
         self._clock = clock
         self._spending = spending
-        self._uses: dict[str, _Use] = {}
+        self._uses: dict[str, Use] = {}
 
     def watch(self, keys: Sequence[ClientKey]) -> None:
         """Count for *keys* from now on. Who was watched before is counted on."""
         month = month_of(self._clock())
         before = self._uses
         self._uses = {
-            key.name: before.get(key.name) or _Use(month, self._before(key.name, month))
+            key.name: before.get(key.name) or self.kind(month, self._before(key.name, month))
             for key in keys
         }
 
@@ -121,6 +138,8 @@ class Ledger:
         """A request of *key* has ended, and took that much. A key that is gone by then is passed
         over.
         """
+        if not usd and not key.tokens_per_minute:
+            return
         use = self._this_month(key.name)
         if use is None:
             return
@@ -130,6 +149,8 @@ class Ledger:
 
     def quotas(self, key: ClientKey) -> Sequence[Quota]:
         """Every limit of *key*, as it is now."""
+        if not (key.requests_per_minute or key.tokens_per_minute or key.budget_usd):
+            return []
         use = self._this_month(key.name)
         if use is None:
             return []
@@ -152,7 +173,7 @@ class Ledger:
     def _before(self, name: str, since: float) -> float:
         return self._spending.spent(name, since) if self._spending else 0.0
 
-    def _this_month(self, name: str) -> _Use | None:
+    def _this_month(self, name: str) -> Use | None:
         use = self._uses.get(name)
         month = month_of(self._clock())
         if use is not None and month != use.month:  # earlier, when the clock was set back

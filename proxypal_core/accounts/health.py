@@ -90,6 +90,43 @@ def at(health: Health, now: float) -> Health:
     return health
 
 
+def merged(one: Health, other: Health) -> Health:
+    """What is held when both are: the longest rest, and on each ladder the latest failures. The order
+    in which many are merged, and how often, makes no difference.
+    """
+    longest = max(one, other, key=lambda health: (health.rests_until, health.reason))
+    ladders = {**one.counts, **other.counts}
+    return Health(
+        reason=longest.reason,
+        failed_at=max(one.failed_at, other.failed_at),
+        rests_until=longest.rests_until,
+        barred_until=max(one.barred_until, other.barred_until),
+        counts={
+            ladder: max(
+                (each.counts[ladder] for each in (one, other) if ladder in each.counts),
+                key=lambda count: (count.at, count.failures),
+            )
+            for ladder in ladders
+        },
+    )
+
+
+def moved(health: Health, by: float, turn: int = 0) -> Health:
+    """*health* by a clock that is *by* seconds ahead, and of the lease *turn*: both are another
+    replica's own.
+    """
+    return Health(
+        reason=health.reason,
+        failed_at=health.failed_at + by,
+        rests_until=health.rests_until + by,
+        barred_until=health.barred_until + by,
+        counts={
+            ladder: Count(count.failures, count.at + by, turn)
+            for ladder, count in health.counts.items()
+        },
+    )
+
+
 def bounded(health: Health) -> Health:
     """*health* with no rest longer than any provider's window, whatever was written down."""
     longest = health.failed_at + LONGEST

@@ -293,7 +293,9 @@ def from_cliproxyapi_config(config: JsonObject, catalog: Catalog) -> Import:
         found += _compatible(row, f"openai-compatibility[{at}]", catalog)
     clients = jsonio.opt(config, "api-keys", jsonio.arr)
     if clients:
-        note = f"Its {len(clients)} client keys are not imported: make new ones with proxypal keys."
+        note = (
+            f"Its client keys are not imported ({len(clients)}): make new ones with proxypal keys."
+        )
         found += Import(notes=(note,))
     return found
 

@@ -29,7 +29,7 @@ Strategy: TypeAlias = Literal["round_robin", "fill_first", "least_busy", "weight
 TURNS: Mapping[Strategy, Callable[[Standing], tuple[int, ...]]] = {
     "round_robin": lambda one: (one.used,),
     "fill_first": lambda one: (one.index,),
-    "least_busy": lambda one: (one.in_flight, one.used),
+    "least_busy": lambda one: (one.in_flight + one.elsewhere, one.used),
     # nginx's smooth weighted round robin: credit grows by the weight, and who is chosen pays all.
     "weighted": lambda one: (-one.credit - one.account.weight, one.used),
 }
@@ -52,7 +52,8 @@ _TROUBLE_REST = 15.0
 class Pool:
     """Every account, and how each is doing.
 
-    *order* names, for a provider, the only accounts to use and in which order. *changed* is told
+    *order* names, for a provider, the only accounts to use and in which order. *affinity* is how
+    many seconds a conversation stays with its account, 0 for not at all, or what knows where it is. *changed* is told
     what outlives a restart, whenever it changes.
     """
 
@@ -63,12 +64,16 @@ class Pool:
         clock: Callable[[], float],
         strategy: Strategy = "round_robin",
         ladders: Ladders | None = None,
-        affinity: float = 0.0,
+        affinity: float | Affinity = 0.0,
         order: Mapping[str, Sequence[str]] | None = None,
         changed: Callable[[Bookkeeping], None] = lambda _: None,
     ) -> None:
         self._clock = clock
-        self._affinity = Affinity(affinity) if affinity else None
+        self._affinity: Affinity | None
+        if isinstance(affinity, Affinity):
+            self._affinity = affinity
+        else:
+            self._affinity = Affinity(affinity) if affinity else None
         self._changed = changed
         self._looked = -math.inf
         """When somebody was last looked for."""
@@ -174,7 +179,7 @@ class Pool:
         if standing is None:
             return
         standing.served += 1
-        if lease.number > standing.health.turn:
+        if standing.health is not WELL and lease.number > standing.health.turn:
             standing.health = WELL
         model = standing.models.get(lease.model)
         if model is not None and lease.number > model.turn:
@@ -535,6 +540,57 @@ class Pool:
             reason = f"{low.left:.0%} of its {low.name} are left"
             return update(prospect, state="running_low", reason=reason, until=low.resets_at)
         return prospect
+
+    # ── what other replicas know ─────────────────────────────────────────────────────────────
+
+    def merge(self, account: str, model: str, health: Health) -> None:
+        """Hold *health*, which another replica met, against *account*, or against it for *model*. Who
+        has a lease out by now that fails has met the same trouble.
+        """
+        standing = self._standings.get(account)
+        if standing is None:
+            return
+        before = standing.models.get(model, WELL) if model else standing.health
+        after = health_rules.merged(before, health_rules.moved(health, 0.0, self._number))
+        if after == before:
+            return
+        if model:
+            self._hold(standing, model, after)
+        else:
+            standing.health = after
+            self._tell(standing)
+
+    def forget(self, account: str, model: str, until: float) -> None:
+        """Forget what is held against *account*, or against it for *model*, if it failed at *until* or
+        before: another replica was served since.
+        """
+        standing = self._standings.get(account)
+        if standing is None:
+            return
+        held = standing.models.get(model, WELL) if model else standing.health
+        if held == WELL or held.failed_at > until:
+            return
+        if model:
+            self._forget(standing, model)
+        else:
+            standing.health = WELL
+            self._tell(standing)
+
+    @property
+    def in_flight(self) -> Mapping[str, int]:
+        """How many leases each account has out, of those that have any."""
+        return {one.account.id: one.in_flight for one in self._standings.values() if one.in_flight}
+
+    def share(self, elsewhere: Mapping[str, int]) -> None:
+        """*elsewhere* are the leases that other replicas have out, by account."""
+        for one in self._standings.values():
+            one.elsewhere = elsewhere.get(one.account.id, 0)
+
+    def divide(self, by: int) -> None:
+        """Nobody knows what *by* replicas have out: to each its part of what an account may have."""
+        for one in self._standings.values():
+            most = one.account.max_concurrency
+            one.elsewhere = most - math.ceil(most / by)
 
     # ── what outlives a restart ──────────────────────────────────────────────────────────────
 

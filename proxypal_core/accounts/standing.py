@@ -13,8 +13,8 @@ State: TypeAlias = Literal["ready", "running_low", "busy", "resting", "barred", 
 
 class Standing(msgspec.Struct):
     """An account, and how it is doing. ``rank`` is its place in its provider's explicit order, None
-    when that leaves it out; ``used`` orders accounts by their last use; ``credit`` is what the
-    weighted strategy owes it.
+    when that leaves it out; ``used`` orders accounts by their last use; ``elsewhere`` is what other
+    replicas have in flight; ``credit`` is what the weighted strategy owes it.
     """
 
     account: Account
@@ -25,6 +25,7 @@ class Standing(msgspec.Struct):
     served: int = 0
     failed: int = 0
     in_flight: int = 0
+    elsewhere: int = 0
     credit: int = 0
     health: Health = WELL
     models: dict[str, Health] = {}
@@ -32,7 +33,7 @@ class Standing(msgspec.Struct):
 
     @property
     def full(self) -> bool:
-        return 0 < self.account.max_concurrency <= self.in_flight
+        return 0 < self.account.max_concurrency <= self.in_flight + self.elsewhere
 
 
 class Bookkeeping(msgspec.Struct, frozen=True):

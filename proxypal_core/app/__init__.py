@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         meanwhile,
         token_post,
     )
+    from proxypal_core.app.sharing import cannot_share, unreachable
 
 __all__ = [
     "USER_AGENT",
@@ -38,6 +39,7 @@ __all__ = [
     "accounts_of",
     "allowed_hosts_of",
     "book_of",
+    "cannot_share",
     "client_keys_of",
     "explanation",
     "gateway",
@@ -49,14 +51,19 @@ __all__ = [
     "routes_of",
     "secrets_of",
     "token_post",
+    "unreachable",
     "with_profiles",
 ]
 
-_SERVING = {"USER_AGENT", "Served", "explanation", "gateway", "meanwhile", "token_post"}
+_ROOMS = {
+    "clock": {"Clock"},
+    "serving": {"USER_AGENT", "Served", "explanation", "gateway", "meanwhile", "token_post"},
+    "sharing": {"cannot_share", "unreachable"},
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    place = "clock" if name == "Clock" else "serving" if name in _SERVING else "configured"
+    place = next((room for room, names in _ROOMS.items() if name in names), "configured")
     return getattr(import_module(f"{__name__}.{place}"), name)

@@ -10,7 +10,14 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from proxypal_core import routing
-from proxypal_core.accounts.account import Account, CredentialKind, Secret
+from proxypal_core.accounts.account import (
+    DISABLED_BY_SETTINGS,
+    DISABLED_IN_VAULT,
+    Account,
+    CredentialKind,
+    Secret,
+)
+from proxypal_core.accounts.affinity import Affinity
 from proxypal_core.accounts.client_keys import ClientKey
 from proxypal_core.accounts.pool import Pool
 from proxypal_core.accounts.profiles import options, resolved, unresolved
@@ -58,16 +65,18 @@ def pool_of(
     clock: Callable[[], float],
     kept: AccountsDB,
     changed: Callable[[Bookkeeping], None] | None = None,
+    affinity: Affinity | None = None,
 ) -> Pool:
     """The accounts of *settings*, as they were when an earlier process ended. *changed* is told of
-    what is to be kept, if not *kept* itself.
+    what is to be kept, if not *kept* itself. *affinity* is another than the usual one.
     """
     pool = Pool(
         accounts_of(settings),
         clock=clock,
         strategy=settings.routing.strategy,
         ladders=ladders_of(settings),
-        affinity=settings.routing.affinity_ttl if settings.routing.session_affinity else 0.0,
+        affinity=affinity
+        or (settings.routing.affinity_ttl if settings.routing.session_affinity else 0.0),
         order=order_of(settings),
         changed=changed or kept.put,
     )
@@ -149,6 +158,10 @@ def hindrance(settings: Settings, profile_id: str, profile: JsonObject) -> str:
     return ""
 
 
+def _disabled_where(name: str, settings: Settings) -> str:
+    return DISABLED_IN_VAULT if name in settings.kinds else DISABLED_BY_SETTINGS
+
+
 def accounts_of(settings: Settings) -> Sequence[Account]:
     """The settings' accounts, and those without a key: of programs that they name, and the demo's."""
     return [
@@ -158,7 +171,7 @@ def accounts_of(settings: Settings) -> Sequence[Account]:
                 provider=settings.provider_of(row.id),
                 kind=settings.kinds.get(row.id, "api_key"),
                 secret=Secret(str(row.api_key)),
-                disabled="by the settings" if row.disabled else "",
+                disabled=_disabled_where(row.id, settings) if row.disabled else "",
                 prefix=row.prefix,
                 priority=row.priority,
                 weight=row.weight,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -34,6 +34,7 @@ from proxypal_core.app.configured import (
     secrets_of,
     with_profiles,
 )
+from proxypal_core.app.sharing import replica_of
 from proxypal_core.app.spans import Spans, spans_of
 from proxypal_core.dialects.carry import Carrier
 from proxypal_core.gateway import access, explain
@@ -65,10 +66,14 @@ from proxypal_core.upstream.http import HttpTransport
 from proxypal_core.upstream.linked import Links
 from proxypal_core.upstream.logins import Logins
 from proxypal_core.upstream.process import ProcessTransport
-from proxypal_core.upstream.refresh import Profiles
+from proxypal_core.upstream.refresh import Profiles, of_this_machine
 from proxypal_core.upstream.token_endpoint import Post
 from proxypal_core.upstream.tokens import Tokens
 from proxypal_core.upstream.transport import Transport
+
+if TYPE_CHECKING:  # a daemon that shares nothing does without
+    from proxypal_core.app.replica import Replica
+    from proxypal_core.app.shared_vault import SharedVault
 
 USER_AGENT = f"proxypal/{__version__}"
 DAY = 86400.0
@@ -99,11 +104,13 @@ class Served:
             ladders=ladders_of(settings),
             order=order_of(settings),
         )
+        if parts.replica is not None:
+            meet(parts.replica, parts.pool, settings)
         parts.processes.replace(backends_of(settings.backends), scrubber(settings, parts.admin_key))
         if parts.tokens is not None:
             parts.tokens.use(settings.catalog, token_post(settings.network, parts.http))
         parts.alerts.use(settings)
-        self.handler.front = parts.front(settings, self._owned)
+        self.handler.use(parts.front(settings, self._owned))
         parts.recorder.feed.hint("accounts")
 
 
@@ -143,6 +150,7 @@ async def gateway(
             max_bytes=settings.media.max_bytes,
             timeout=settings.media.timeout,
             allow=may_fetch,
+            ca_file=settings.network.ca_file,
         ) as fetcher,
         ProcessTransport(
             backends_of(settings.backends),
@@ -151,11 +159,21 @@ async def gateway(
             new_id=clock.new_id,
             scrub=scrubber(settings, admin_key),
         ) as processes,
+        replica_of(settings, clock, usage, files.vault if files else None) as replica,
     ):
-        standings = Standings(accounts.put, feed, accounts.rows())
-        pool = pool_of(settings, clock.now, accounts, standings.note)
+        standings = Standings(
+            accounts.put, feed, accounts.rows(), tell=replica.noted if replica else None
+        )
+        pool = pool_of(
+            settings,
+            clock.now,
+            accounts,
+            standings.note,
+            affinity=replica.affinity if replica else None,
+        )
         forgive_logins(pool)
-        tokens = tokens_of(settings, profiles, http, clock) if profiles else None
+        vault = replica.vault if replica else None
+        tokens = tokens_of(settings, profiles, http, clock, vault) if profiles else None
         logins = Logins(
             lambda oauth: token_post(settings.network, http, as_json=oauth.gives == "key"),
             random=secrets.token_bytes,
@@ -189,10 +207,12 @@ async def gateway(
                 Metrics(),
                 feed,
                 LastRequests(),
-                Ledger(clock.now, usage),
+                replica.ledger if replica else Ledger(clock.now, usage),
                 bodies,
                 trace=spans.note if spans else None,
+                count=replica.count if replica else None,
             ),
+            replica=replica,
             spans=spans,
             logins=logins,
             sessions=Sessions(clock.now, secrets.token_urlsafe),
@@ -200,8 +220,22 @@ async def gateway(
         )
         served = Served(parts, settings, files)
         keeping = tokens.run(partial(forgive, pool)) if tokens else None
-        async with aclosing(logins), meanwhile(keeping), meanwhile(alerts.run()):
+        if replica is not None:
+            meet(replica, pool, settings)
+            await replica.link.once()  # what the others know, before the first request
+        async with (
+            aclosing(logins),
+            meanwhile(replica.run() if replica else None),
+            meanwhile(keeping),
+            meanwhile(alerts.run()),
+        ):
             yield served
+
+
+def meet(replica: "Replica", pool: Pool, settings: Settings) -> None:
+    """Have *replica* go by the accounts of *pool*, and by *settings*."""
+    weighted = settings.routing.strategy == "weighted"
+    replica.use(pool, order_of(settings), weighted=weighted)
 
 
 @asynccontextmanager
@@ -235,8 +269,16 @@ def forgive(pool: Pool, account_id: str) -> None:
         pool.reset(account_id)
 
 
-def tokens_of(settings: Settings, profiles: Profiles, http: Transport, clock: Clock) -> Tokens:
-    """What keeps the logins among *profiles* fresh."""
+def tokens_of(
+    settings: Settings,
+    profiles: Profiles,
+    http: Transport,
+    clock: Clock,
+    shared: "SharedVault | None" = None,
+) -> Tokens:
+    """What keeps the logins among *profiles* fresh; those that other replicas have, too, are
+    *shared*.
+    """
     return Tokens(
         profiles,
         settings.catalog,
@@ -245,6 +287,7 @@ def tokens_of(settings: Settings, profiles: Profiles, http: Transport, clock: Cl
         clock=clock.now,
         chance=clock.jitter,
         sleep=clock.sleep,
+        claim=shared.claim if shared else of_this_machine,
     )
 
 
@@ -292,6 +335,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     logins: Logins
     sessions: Sessions
     queue: Queue
+    replica: "Replica | None"
     silent_on_usage: set[str] = set()
 
     def front(self, settings: Settings, owned: Owned | None = None) -> Front:
@@ -325,6 +369,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
             version=__version__,
             heartbeat=settings.streaming.heartbeat,
             owned=owned,
+            sharing=self.replica,
         )
 
     def _services(self, settings: Settings, providers: Mapping[str, Provider]) -> Services:

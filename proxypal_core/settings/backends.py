@@ -25,6 +25,7 @@ _IDLE = frozenset(
 )
 _KEYS = frozenset(field.name for field in msgspec.structs.fields(Backend)) - {"name"}
 # Below these, names are the user's own: variables, models, files.
+_SEE = "the repository's config.yaml shows what there is"
 _FREE = frozenset({"env", "model_aliases", "files"})
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
@@ -44,16 +45,16 @@ def backend_problems(name: str, backend: Mapping[str, Any]) -> Iterator[Problem]
     path = f"backends.{name}"
     unknown = [key for key in backend if key not in _KEYS | _IDLE]
     for key in unknown:
-        yield Problem(f"{path}.{key}", "unknown key", did_you_mean(key, _KEYS))
+        yield Problem(f"{path}.{key}", "unknown key", did_you_mean(key, _KEYS) or _SEE)
     if not _NAME.fullmatch(name):
         yield Problem(path, "must be named in small letters, digits and '-', such as my-cli")
     command = backend.get("command", "")
     if not isinstance(command, str) or ("command" in backend and not command):
-        yield Problem(f"{path}.command", "must be the path or name of a program")
+        yield Problem(f"{path}.command", "must be the path or name of a program", "such as claude")
     elif unknown:
         pass  # one of them may be what is missed below
     elif not command and name not in programs.builtin_rows():
-        hint = did_you_mean(name, programs.builtin_rows())
+        hint = did_you_mean(name, programs.builtin_rows()) or "such as claude"
         yield Problem(f"{path}.command", "is required", hint)
     else:
         yield from _wrong(name, backend)

@@ -6,6 +6,8 @@ from datetime import datetime
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+import msgspec
+
 from proxypal_core.providers.catalog import Catalog, find, variables
 from proxypal_core.settings.backends import backend_problems
 from proxypal_core.settings.reading import Problem, did_you_mean
@@ -33,7 +35,10 @@ _SAMPLE_KEYS = frozenset(
 )
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 _LONGEST_EXPRESSION = 500
+_AN_ADDRESS = "such as https://api.example.com/v1"
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_RENAME = "choose another"
+_NEW_KEY = "make one: openssl rand -hex 24"
 
 
 def check(document: Document, catalog: Catalog) -> Iterator[Problem]:
@@ -82,9 +87,9 @@ def _client_keys(document: Document, catalog: Catalog) -> Iterator[Problem]:
     for at, row in enumerate(keys):
         path = f"client_keys[{at}]"
         if not row.key:
-            yield Problem(f"{path}.key", "must not be empty")
+            yield Problem(f"{path}.key", "must not be empty", _NEW_KEY)
         if any(row.key == other.key for other in keys[:at] if row.key):
-            yield Problem(f"{path}.key", "is the same as an earlier row's")
+            yield Problem(f"{path}.key", "is the same as an earlier row's", _NEW_KEY)
         yield from _sample(f"{path}.key", row.key)
         if row.expires and not _is_date(row.expires):
             yield Problem(f"{path}.expires", "must be a date such as 2027-01-31")
@@ -93,7 +98,7 @@ def _client_keys(document: Document, catalog: Catalog) -> Iterator[Problem]:
 def _admin_key(document: Document, catalog: Catalog) -> Iterator[Problem]:
     yield from _sample("admin_key", document.admin_key)
     if document.admin_key and any(row.key == document.admin_key for row in document.client_keys):
-        yield Problem("admin_key", "must not be a client's key as well")
+        yield Problem("admin_key", "must not be a client's key as well", _NEW_KEY)
 
 
 def _providers(document: Document, catalog: Catalog) -> Iterator[Problem]:
@@ -104,11 +109,13 @@ def _providers(document: Document, catalog: Catalog) -> Iterator[Problem]:
         if "/" in row.name or ":" in row.name or not row.name:
             yield Problem(f"{path}.name", "must not be empty, nor hold '/' or ':'")
         if row.endpoints and (row.base_url or row.dialect):
-            yield Problem(f"{path}.endpoints", "stands instead of dialect and base_url")
+            yield Problem(
+                f"{path}.endpoints", "stands instead of dialect and base_url", "leave either out"
+            )
         if row.base_url and not row.dialect:
-            yield Problem(f"{path}.dialect", "is required with base_url")
+            yield Problem(f"{path}.dialect", "is required with base_url", "such as openai-chat")
         if row.dialect and not row.base_url:
-            yield Problem(f"{path}.base_url", "is required with dialect")
+            yield Problem(f"{path}.base_url", "is required with dialect", _AN_ADDRESS)
         if row.base_url:
             yield from _address(f"{path}.base_url", row.base_url)
         for dialect, url in row.endpoints.items():
@@ -125,7 +132,9 @@ def _providers(document: Document, catalog: Catalog) -> Iterator[Problem]:
             taken = {other.name, *other.aliases}.intersection(row.aliases)
             if taken and other is not provider:
                 name = min(taken)
-                yield Problem(f"{path}.aliases", f"{name} is already the name of {other.name}")
+                yield Problem(
+                    f"{path}.aliases", f"{name} is already the name of {other.name}", _RENAME
+                )
 
 
 def _oauth(path: str, row: OAuth) -> Iterator[Problem]:
@@ -133,7 +142,9 @@ def _oauth(path: str, row: OAuth) -> Iterator[Problem]:
         return
     for name in ("client_id", "token_url"):
         if not getattr(row, name):
-            yield Problem(f"{path}.{name}", "is required")
+            yield Problem(
+                f"{path}.{name}", "is required", "the provider tells it to those who register there"
+            )
     if not (row.authorize_url or row.device_url):
         yield Problem(f"{path}.authorize_url", "is required, or device_url")
     for name in ("authorize_url", "token_url", "device_url"):
@@ -151,15 +162,14 @@ def _accounts(document: Document, catalog: Catalog) -> Iterator[Problem]:
         if not (name and colon and rest):
             yield Problem(f"{path}.id", "must be provider:name", f"such as {name or 'openai'}:work")
         if provider is None:
-            hint = did_you_mean(name, _names(catalog)) or "add it under providers"
-            yield Problem(f"{path}.id", f"there is no provider called {name or '(nothing)'}", hint)
+            yield _stranger(f"{path}.id", name, _names(catalog))
         elif not provider.endpoints:
             yield Problem(
                 f"{path}.id", f"the address of {provider.name} is not known", _address_hint(name)
             )
         elif not row.api_key and not provider.keyless:
-            hint = f"such as ${{{provider.env[0]}}}" if provider.env else ""
-            yield Problem(f"{path}.api_key", "is required", hint)
+            variable = provider.env[0] if provider.env else "VARIABLE"
+            yield Problem(f"{path}.api_key", "is required", f"such as ${{{variable}}}")
         if row.proxy != "direct":
             yield from _proxy(f"{path}.proxy", row.proxy)
         yield from _prefix(f"{path}.prefix", row.prefix, document, catalog)
@@ -171,7 +181,7 @@ def _models(document: Document, catalog: Catalog) -> Iterator[Problem]:
     routes = {row.name: row.route for row in rows}
     for at, row in enumerate(rows):
         if not row.name:
-            yield Problem(f"models[{at}].name", "must not be empty")
+            yield Problem(f"models[{at}].name", "must not be empty", "such as smart")
         yield from _stars(f"models[{at}].name", row.name, f"models[{at}].route", row.route)
         back = _way_back(row.name, routes)
         if back:
@@ -188,11 +198,10 @@ def _order(document: Document, catalog: Catalog) -> Iterator[Problem]:
         path = f"routing.order.{name}"
         owner = _owner(name, document, catalog)
         if not owner:
-            hint = did_you_mean(name, [*_names(catalog), *document.backends])
-            yield Problem(path, f"there is no provider called {name}", hint)
+            yield _stranger(path, name, [*_names(catalog), *document.backends])
             continue
         if owner in owners:
-            yield Problem(path, f"is the same provider as {owners[owner]}")
+            yield Problem(path, f"is the same provider as {owners[owner]}", "keep one")
         owners[owner] = name
         yield from _repeated((f"{path}[{{}}]", account) for account in ids)
         for at, account in enumerate(ids):
@@ -211,12 +220,12 @@ def _cooldown_rules(document: Document, catalog: Catalog) -> Iterator[Problem]:
     for at, row in enumerate(document.cooldowns.rules):
         path = f"cooldowns.rules[{at}]"
         if not row.means:
-            yield Problem(f"{path}.means", "is required")
+            yield Problem(f"{path}.means", "is required", "such as rate_limit")
         if not row.status and not row.text:
-            yield Problem(path, "must have a status or a text, or it would fit every failure")
+            yield Problem(path, "would fit every failure", "give a status or a text")
         if row.provider and not _owner(row.provider, document, catalog):
-            hint = did_you_mean(row.provider, [*_names(catalog), *document.backends])
-            yield Problem(f"{path}.provider", f"there is no provider called {row.provider}", hint)
+            known = [*_names(catalog), *document.backends]
+            yield _stranger(f"{path}.provider", row.provider, known)
         yield from _expression(f"{path}.text", row.text)
         if row.rest:
             yield from _duration(f"{path}.rest", row.rest)
@@ -233,9 +242,9 @@ def _plans(document: Document, catalog: Catalog) -> Iterator[Problem]:
         if bool(row.provider) == bool(row.account):
             yield Problem(f"{path}.provider", "or account is required, and not both")
         elif row.provider and _owner(row.provider, document, catalog) != row.provider:
-            known = _owner(row.provider, document, catalog)
-            hint = known or did_you_mean(row.provider, _names(catalog))
-            yield Problem(f"{path}.provider", f"no provider is called {row.provider}", hint)
+            owner = _owner(row.provider, document, catalog)
+            problem = _stranger(f"{path}.provider", row.provider, _names(catalog))
+            yield msgspec.structs.replace(problem, hint=f"write {owner}") if owner else problem
 
 
 def _alerts(document: Document, catalog: Catalog) -> Iterator[Problem]:
@@ -252,15 +261,20 @@ def _telemetry(document: Document, catalog: Catalog) -> Iterator[Problem]:
 
 
 def _state(document: Document, catalog: Catalog) -> Iterator[Problem]:
-    if document.state.backend == "redis" and not document.state.url:
+    url = str(document.state.url)
+    if document.state.backend == "redis" and not url:
         yield Problem("state.url", "is required with backend: redis", "such as redis://127.0.0.1")
+    elif url and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+        yield Problem("state.url", "is not the address of a Redis", "such as redis://127.0.0.1")
+    if set(document.state.tenant) & set("{}\n"):
+        yield Problem("state.tenant", "has a brace in it", "use letters, digits and dashes")
 
 
 def _backends(document: Document, catalog: Catalog) -> Iterator[Problem]:
     for name, backend in document.backends.items():
         yield from backend_problems(name, backend)
         if find(catalog, name) is not None:
-            yield Problem(f"backends.{name}", "is already the name of a provider")
+            yield Problem(f"backends.{name}", "is already the name of a provider", _RENAME)
 
 
 _RULES: tuple[Callable[[Document, Catalog], Iterator[Problem]], ...] = (
@@ -290,13 +304,18 @@ def _repeated(names: Iterable[tuple[str, str]]) -> Iterator[Problem]:
     for at, (path, name) in enumerate(names):
         where = path.format(at)
         if name in first:
-            yield Problem(where, f"{name} is there already, at {first[name]}")
+            yield Problem(where, f"{name} is there already, at {first[name]}", "keep one")
         first.setdefault(name, where)
+
+
+def _stranger(path: str, name: str, known: Iterable[str]) -> Problem:
+    hint = did_you_mean(name, known) or "add it under providers"
+    return Problem(path, f"there is no provider called {name or '(nothing)'}", hint)
 
 
 def _sample(path: str, key: str) -> Iterator[Problem]:
     if key in _SAMPLE_KEYS:
-        yield Problem(path, "is a key from a published example", "make one: openssl rand -hex 24")
+        yield Problem(path, "is a key from a published example", _NEW_KEY)
 
 
 def _prefix(path: str, prefix: str, document: Document, catalog: Catalog) -> Iterator[Problem]:
@@ -305,31 +324,37 @@ def _prefix(path: str, prefix: str, document: Document, catalog: Catalog) -> Ite
     if not _PREFIX.fullmatch(prefix):
         yield Problem(path, "must be a-z, 0-9, '.', '_' or '-', and begin with a letter or a digit")
     elif prefix == "demo" or _owner(prefix, document, catalog):
-        yield Problem(path, f"{prefix} is already the name of a provider")
+        yield Problem(path, f"{prefix} is already the name of a provider", _RENAME)
     elif any(row.name == prefix for row in document.models):
-        yield Problem(path, f"{prefix} is already the name of a route, under models")
+        yield Problem(path, f"{prefix} is already the name of a route, under models", _RENAME)
 
 
 def _stars(
     name_path: str, name: str, members_path: str, members: Iterable[str]
 ) -> Iterator[Problem]:
     if name.count("*") > 1:
-        yield Problem(name_path, "must not have more than one *")
+        yield Problem(name_path, "must not have more than one *", "write two patterns")
     for at, member in enumerate(members):
         if "*" in member and "*" not in name:
             yield Problem(
-                f"{members_path}[{at}]", f"has a *, and {name} has none that it could stand for"
+                f"{members_path}[{at}]",
+                f"has a *, and {name} has none that it could stand for",
+                "write a whole name",
             )
 
 
 def _expression(path: str, text: str) -> Iterator[Problem]:
     if len(text) >= _LONGEST_EXPRESSION:
-        yield Problem(path, f"must be shorter than {_LONGEST_EXPRESSION} characters")
+        yield Problem(
+            path, f"must be shorter than {_LONGEST_EXPRESSION} characters", "write two rules"
+        )
         return
     try:
         re.compile(text)
     except re.error as error:
-        yield Problem(path, f"is not a regular expression: {error}")
+        yield Problem(
+            path, f"is not a regular expression: {error}", "write \\ before what means itself"
+        )
 
 
 def _duration(path: str, text: str) -> Iterator[Problem]:
@@ -347,7 +372,7 @@ def _address(path: str, url: str) -> Iterator[Problem]:
     except ValueError:
         good = False
     if not good:
-        yield Problem(path, f"is not an address: {url}", "such as https://api.example.com/v1")
+        yield Problem(path, f"is not an address: {url}", _AN_ADDRESS)
 
 
 def _confidential(path: str, url: str) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """Text and environment in, checked settings out."""
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -206,37 +207,18 @@ def _oauth(row: ProviderRow) -> OAuth | None:
 
 # ── what is accepted and does nothing yet ────────────────────────────────────────────────────
 
-NOT_YET: tuple[str, ...] = (
-    "state.backend",
-    "state.tenant",
-    "state.url",
-)
+NOT_YET: tuple[str, ...] = ()
 
 
 def without_effect(settings: Settings) -> list[str]:
     """A sentence for each setting that was changed from its default and does nothing yet."""
-    changed = (path for pattern in NOT_YET for path in _changed(settings, pattern.split("."), ""))
+    defaults = Document()
+    changed = (path for path in NOT_YET if _at(path, settings) != _at(path, defaults))
     return [
         f"{path} has no effect in this version"
         for path in (*changed, *idle_keys(settings.backends))
     ]
 
 
-def _changed(parent: Any, steps: list[str], path: str) -> Iterator[str]:
-    name, many, _ = steps[0].partition("[]")
-    value = getattr(parent, name)
-    here = f"{path}.{name}" if path else name
-    if many:
-        for at, row in enumerate(value):
-            yield from _changed(row, steps[1:], f"{here}[{at}]")
-    elif steps[1:]:
-        yield from _changed(value, steps[1:], here)
-    elif value != _default(type(parent), name):
-        yield here
-
-
-def _default(kind: type[msgspec.Struct], name: str) -> Any:
-    field = next(field for field in msgspec.structs.fields(kind) if field.name == name)
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    return field.default
+def _at(path: str, settings: Settings | Document) -> object:
+    return attrgetter(path)(settings)

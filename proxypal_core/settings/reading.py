@@ -37,6 +37,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else ""
 
 
+def _known(name: str, fields: Iterable[str]) -> str:
+    return did_you_mean(name, fields) or f"there are {', '.join(fields)}"
+
+
 def read(kind: Any, value: Any, path: str, problems: list[Problem]) -> Any:
     """*value* as *kind*. What is wrong is added to *problems* and an empty value stands for it."""
     origin, arguments = get_origin(kind), get_args(kind)
@@ -107,7 +111,7 @@ def _mapping(
     kinds: tuple[Any, ...], value: Any, path: str, problems: list[Problem]
 ) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        problems.append(Problem(path, "must be a mapping of names to values"))
+        problems.append(Problem(path, "must be a mapping", "write name: value, a line each"))
         return {}
     return {
         read(kinds[0], name, jsonio.join(path, name), problems): read(
@@ -124,7 +128,7 @@ def _struct(kind: Any, value: Any, path: str, problems: list[Problem]) -> Any:
         value = {}
     elif unknown := [name for name in value if name not in fields]:
         problems += [
-            Problem(jsonio.join(path, name), "unknown key", did_you_mean(name, fields))
+            Problem(jsonio.join(path, name), "unknown key", _known(name, fields))
             for name in unknown
         ]
     given: dict[str, Any] = {}

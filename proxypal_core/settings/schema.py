@@ -403,11 +403,15 @@ class Alerts(Row, frozen=True):
 
 class State(Row, frozen=True):
     backend: Annotated[
-        Literal["local", "redis"], Meta(description="Where accounts' health is shared.")
+        Literal["local", "redis"],
+        Meta(description="Where this daemon shares what replicas must share; local is not at all."),
     ] = "local"
-    url: Annotated[SecretText, Meta(description="Address of the Redis server.")] = SecretText("")
+    url: Annotated[
+        SecretText,
+        Meta(description="Address of the Redis or Valkey server (redis://, rediss:// or unix://)."),
+    ] = SecretText("")
     tenant: Annotated[
-        str, Meta(description="Prefix that keeps several installations apart in one Redis.")
+        str, Meta(description="Name that keeps several installations apart in one Redis.")
     ] = ""
 
 

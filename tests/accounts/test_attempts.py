@@ -221,3 +221,10 @@ def test_the_last_failure_is_the_one_that_is_told(kinds):
     assume(kinds)
 
     assert met(*kinds).last.kind is kinds[-1]
+
+
+def test_an_accounts_own_trouble_is_not_held_against_its_provider():
+    troubled = met(*[Kind.UNREACHABLE] * 3, scope="account")
+
+    assert troubled.avoid == set()
+    assert met(*[Kind.UNREACHABLE] * 3).avoid == {"p"}

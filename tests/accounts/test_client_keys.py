@@ -187,3 +187,21 @@ def test_what_cannot_be_read_is_a_key_that_nobody_has(kept):
     back = client_keys.restored("laptop", kept)
 
     assert (back.name, back.digest) == ("laptop", b"")
+
+
+@pytest.mark.parametrize(
+    ("models", "allowed"), [((), True), (("gpt-*",), True), (("claude-*",), False)]
+)
+def test_a_key_may_be_for_some_models_only(models, allowed):
+    assert key(models=models).allows("gpt-5") is allowed
+
+
+def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_a_minute():
+    clock, laptop = Clock(), key(requests_per_minute=1)
+    counted = ledger(laptop, clock=clock)
+    counted.admit(laptop)
+    clock.at -= 3600
+
+    (refused,) = [one for one in counted.quotas(laptop) if one.of == "requests"]
+
+    assert (refused.left, refused.resets_in) == (0, MINUTE)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core.accounts.health import WELL, Count, Health, at, bounded, failed
-from proxypal_core.accounts.verdict import LONGEST, VERDICTS, Ladders, rest_after
+from proxypal_core.accounts.verdict import LONGEST, VERDICTS, Ladders, Rest, rest_after
 from proxypal_core.hub.failure import Failure, Kind
 
 NOW = 1_795_000_000.0
@@ -251,3 +251,8 @@ def test_the_page_tells_who_rests_for_how_long_and_what_it_costs(kind):
     assert who == ("the account" if verdict.account else "the account, for this model")
     shown = ", ".join(told(one) for one in rests)
     assert rest == (shown if barred else f"asked last: {shown}")
+
+
+@pytest.mark.parametrize("kind", [kind for kind, it in VERDICTS.items() if not it.elsewhere])
+def test_the_requests_own_fault_rests_nobody_whatever_time_is_stated(kind):
+    assert rest_after(Failure(kind, "no", retry_after=60), 1, Ladders()) == Rest()

@@ -14,6 +14,7 @@ from proxypal_core.accounts.interchange import (
     from_google,
     from_openclaw,
     merge,
+    report,
     to_openclaw,
 )
 from proxypal_core.providers.catalog import builtin
@@ -332,10 +333,34 @@ def test_the_keys_of_its_settings_become_accounts_and_its_servers_rows_of_ours()
             {"name": "big", "route": ["my-server/llama-big"]},
         ),
     }
-    assert "1 client keys are not imported" in imported.notes[0]
+    assert "client keys are not imported (1)" in imported.notes[0]
     for shown in (*imported.profiles, *imported.notes, str(imported.settings)):
         assert "CANARY" not in shown
         assert "g-1" not in shown
+
+
+def test_a_server_that_lists_no_models_is_a_row_without_any():
+    row = {"name": "bare", "base-url": "http://10.0.0.2/v1", "api-key-entries": [{"api-key": "k"}]}
+
+    imported = from_cliproxyapi_config({"openai-compatibility": [row]}, CATALOG)
+
+    assert imported.settings["providers"] == (
+        {"name": "bare", "dialect": "openai-chat", "base_url": "http://10.0.0.2/v1"},
+    )
+    assert "models" not in imported.settings
+
+
+def test_what_became_of_an_import_is_told_to_programs_without_its_secrets():
+    imported = from_cliproxyapi_config(CONFIG, CATALOG)
+    told = report(merge({}, {}, imported).lines, imported)
+
+    assert [row["what"] for row in told["accounts"]] == list(imported.profiles)
+    assert told["settings"]["models"][0] == {
+        "name": "mine",
+        "route": ["claude-example-com/claude-x"],
+    }
+    assert told["notes"] == list(imported.notes)
+    assert "g-1" not in str(told)
 
 
 def test_a_key_keeps_its_name_wherever_it_stands_and_is_not_taken_twice():

@@ -197,7 +197,7 @@ class PoolMachine(RuleBasedStateMachine):
 
 
 TestPoolMachine = PoolMachine.TestCase
-TestPoolMachine.settings = settings(max_examples=250, stateful_step_count=100, deadline=None)
+TestPoolMachine.settings = settings(max_examples=100, stateful_step_count=100, deadline=None)
 
 
 def test_every_kind_of_failure_has_a_verdict():

@@ -17,6 +17,7 @@ from proxypal_core.accounts.profiles import (
     resolved,
     unresolved,
     view,
+    wishes,
 )
 from proxypal_core.wire.jsonio import Malformed
 from tests.strategies import json_objects, words
@@ -144,3 +145,9 @@ def test_a_profile_without_references_is_left_alone(profile, environment):
 )
 def test_ids_of_every_sort_are_ids(text):
     assert is_profile_id(text)
+
+
+def test_what_the_owner_wants_outlives_a_new_credential():
+    profile = {"type": "api_key", "provider": "p", "key": "k", "priority": 3, "disabled": True}
+
+    assert wishes(profile) == {"priority": 3, "disabled": True}

@@ -1,0 +1,1 @@
+"""What the replicas of one installation know of each other."""
