@@ -20,6 +20,7 @@ import msgspec
 import yaml
 from cogapp import Cog
 
+from proxypal_core.agents.agent import agents as agent_rows
 from proxypal_core.cli.deferred import Deferred
 from proxypal_core.cli.main import main as proxypal
 from proxypal_core.dialects import DIALECTS
@@ -27,9 +28,11 @@ from proxypal_core.gateway import answers, api, surface
 from proxypal_core.gateway.openapi import Endpoint
 from proxypal_core.gateway.surface import Access
 from proxypal_core.hub.failure import Failure, Kind
+from proxypal_core.providers import backend, catalog
 from proxypal_core.settings.describe import shown
 from proxypal_core.settings.parse import NOT_YET
 from proxypal_core.settings.schema import Document, Duration, SecretText
+from proxypal_core.shared.state import WHEN_GONE
 from proxypal_core.wire import jsonio
 
 ROOT = Path(__file__).parent.parent
@@ -45,6 +48,22 @@ def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def code(text: str) -> str:
     """*text* between backticks, as a table's cell may hold it."""
     return f"`{text}`".replace("|", r"\|")
+
+
+# ── what works ───────────────────────────────────────────────────────────────────────────────
+
+
+def what_works(dialects: str, providers: str, agents: str, backends: str) -> str:
+    """What there is of each, in rows of those titles."""
+    usable = (name for name, agent in agent_rows().items() if not agent.obstacle)
+    named = {
+        dialects: DIALECTS,
+        providers: (row.name for row in catalog.builtin_rows()),
+        agents: usable,
+        backends: backend.builtin_rows(),
+    }
+    rows = (f"| {title} | {', '.join(map(code, names))} |" for title, names in named.items())
+    return "\n".join(["", "| | |", "|---|---|", *rows, "", ""])
 
 
 # ── settings ─────────────────────────────────────────────────────────────────────────────────
@@ -301,6 +320,12 @@ def kinds() -> str:
 def _retry(kind: Kind) -> str:
     refusal = answers.refusal(DIALECTS["anthropic"], Failure(kind, ""), "")
     return refusal.headers.get("x-should-retry", "")
+
+
+def when_gone() -> str:
+    """Each kind of shared state: what a replica does while the place of it cannot be reached."""
+    rows = ((code(kind), gone.fails, gone.how, gone.back) for kind, gone in WHEN_GONE.items())
+    return table(("what is shared", "fails", "while Redis is gone", "when it is back"), rows)
 
 
 def errors() -> str:

@@ -52,15 +52,15 @@ class Answer:
 
 
 @asynccontextmanager
-async def file_server(host="127.0.0.1", port=0):
+async def file_server(host="127.0.0.1", port=0, tls=None):
     server = FileServer()
     runner = web.ServerRunner(
         web.Server(server, handler_cancellation=True, access_log=None), shutdown_timeout=1
     )
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await web.TCPSite(runner, host, port, ssl_context=tls).start()
     server.port = runner.addresses[0][1]
-    server.origin = f"http://{host}:{server.port}"
+    server.origin = f"http{'s' * bool(tls)}://{host}:{server.port}"
     try:
         yield server
     finally:

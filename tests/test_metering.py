@@ -1,7 +1,7 @@
 """What is remembered of an exchange, in one line."""
 
 from proxypal_core.hub.messages import Usage
-from proxypal_core.metering import Attempt, Record, summary
+from proxypal_core.metering import Attempt, Record, row, summary
 
 
 def record(**fields):
@@ -27,6 +27,26 @@ def test_a_line_tells_every_account_that_was_asked_in_turn():
 
 def test_a_line_of_a_request_that_reached_nobody_is_whole_too():
     assert summary(record(outcome="model", status=404))["asked"] == ""
+
+
+def test_a_row_names_who_served_and_counts_no_token_twice():
+    told = row(
+        record(
+            served_by="c:d",
+            attempts=[Attempt("a:b", "m", "rate_limit"), Attempt("c:d", "n", "served")],
+            usage=Usage(10, 4, 1, 7, 3),
+        )
+    )
+
+    assert told["account"] == "c:d"
+    assert [attempt["account"] for attempt in told["attempts"]] == ["a:b", "c:d"]
+    assert told["tokens"] == {
+        "input": 5,
+        "output": 7,
+        "cache_read": 4,
+        "cache_write": 1,
+        "reasoning": 3,
+    }
 
 
 def test_exchanges_do_not_share_their_attempts():

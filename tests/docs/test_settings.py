@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from proxypal_core.settings.parse import SettingsError, parse
-from tests.docs.pages import DOCUMENTS, ROOT, blocks, every_document
+from scripts import reference
+from tests.docs.pages import DOCUMENTS, ROOT, blocks, every_document, inline
 
 
 def settings(text):
@@ -64,3 +65,44 @@ def test_every_variable_of_ours_is_told_of():
     assert set(re.findall(r"^\| `(PROXYPAL_\w+)`", page, re.MULTILINE)) == read - {
         "PROXYPAL_API_KEY"
     }
+
+
+# ── in the middle of a sentence ──────────────────────────────────────────────────────────────
+
+KINDS = dict(re.findall(r"^\| `([\w.\[\]]+)` \| ([^|]+) \|", reference.settings(), re.MULTILINE))
+PATHS = {path.replace("[]", "") for path in KINDS}
+FREE = {path.replace("[]", "") for path, kind in KINDS.items() if kind.startswith("mapping of ")}
+"""Settings whose keys are the user's own."""
+SECTIONS = {path.partition(".")[0] for path in PATHS}
+_NAMED = re.compile(r"\w+(?:\[\w*\])?(?:\.\w+(?:\[\w*\])?)+")
+_FILE = re.compile(r"^(?:vault\.key|state\.db)|\.(?:py|md|ya?ml|json|js|toml|csv)$")
+
+
+def named(text):
+    """The settings that sentences of *text* name, as ``section.key``."""
+    found = filter(_NAMED.fullmatch, inline(text))
+    return {
+        name for name in found if re.split(r"\W", name)[0] in SECTIONS and not _FILE.search(name)
+    }
+
+
+def is_setting(name):
+    path = re.sub(r"\[\w*\]", "", name)
+    return path in PATHS or any(path.startswith(f"{free}.") for free in FREE)
+
+
+OWN = [page for page in DOCUMENTS if not page.name.startswith("from-")]
+"""Pages about moving from other programs name the settings of those, too."""
+
+
+@pytest.mark.parametrize("document", OWN, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_setting_that_a_sentence_names_is_one(document):
+    names = named(document.read_text("utf-8"))
+
+    assert [name for name in names if not is_setting(name)] == []
+
+
+def test_a_setting_in_a_sentence_that_is_none_is_found():
+    text = "Set `routing.colour`, `accounts[].proxy`, `backends.my-cli.timeout`, not `gateway/usage.py`."
+
+    assert [name for name in named(text) if not is_setting(name)] == ["routing.colour"]

@@ -1,45 +1,22 @@
 """What the documents say is so: names exist, commands work, lists are whole."""
 
 import re
-import shlex
 import tomllib
 from importlib import import_module
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from proxypal_core.providers.catalog import builtin_rows
 from proxypal_core.upstream import demo
+from tests.docs.pages import DOCUMENTS, ROOT, commands, every_document, inline
 from tests.proxy import proxy
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "proxypal_core"
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 CONFIG = (ROOT / "config.yaml").read_text()
 MODULES = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
-
-every_document = pytest.mark.parametrize(
-    "document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix()
-)
-
-
-def quoted(text):
-    """What stands between single backticks, outside of code blocks."""
-    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-
-
-def blocks(text, language):
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-
-
-def commands(text):
-    """The lines of a text's shell blocks, continued ones joined, without comments."""
-    joined = "\n".join(blocks(text, "sh")).replace("\\\n", " ")
-    found = (shlex.split(line, comments=True) for line in joined.splitlines())
-    return [words for words in found if words]
 
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────
@@ -50,7 +27,7 @@ _PLACE = re.compile(r"(?P<path>[\w.*-]+(?:/[\w.*-]+)*/?)(?:: (?P<name>[A-Za-z_][
 
 def places(text):
     """The paths named in *text*, each with the name in it, if one is given."""
-    for match in filter(None, map(_PLACE.fullmatch, quoted(text))):
+    for match in filter(None, map(_PLACE.fullmatch, inline(text))):
         first = match["path"].partition("/")[0]
         if re.search(r"\.(py|md|yaml|toml|txt)$", match["path"]) or (
             first in _TOP and "/" in match["path"]
