@@ -119,7 +119,7 @@ class Request(web.BaseRequest):
         newest = self.version == HttpVersion11
         lines = [f"HTTP/1.{newest:d} 200 OK", f"date: {rfc822_formatted_time()}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        if self.keep_alive is not newest:
+        if self.keep_alive is not newest and "connection" not in headers:
             lines.append("connection: close" if newest else "connection: keep-alive")
         text = "\r\n".join(lines)
         if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:

@@ -113,3 +113,21 @@ async def test_large_events_and_answers_pass(fault_server, size):
     assert whole
     assert received.count(b"y" * size) == 1
     assert fault_server.requests[0].body.count(b"z" * size) == 1
+
+
+async def test_a_stream_to_an_old_client_ends_with_its_connection_and_says_so_alone(fault_server):
+    async with proxy(upstream(fault_server, "openai-chat")) as p:
+        path, body = question("openai-chat", stream=True)
+        sent = jsonio.dumps(body)
+        host, port = p.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST {path} HTTP/1.0\r\nHost: {host}\r\nConnection: keep-alive\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n\r\n"
+        writer.write(head.encode() + sent)
+
+        received = await reader.read()
+        writer.close()
+
+    told = [line for line in received.split(b"\r\n") if line.startswith(b"connection:")]
+    assert told == [b"connection: close"]
+    assert received.endswith(b"data: [DONE]\n\n")
