@@ -1,5 +1,7 @@
 """What the composition root makes of settings, where that is more than copying."""
 
+import asyncio
+
 import pytest
 
 from proxypal_core import app
@@ -9,6 +11,7 @@ from proxypal_core.settings.schema import Network
 from proxypal_core.wire import jsonio
 from tests.gateway.asking import ask
 from tests.proxy import proxy
+from tests.running import PATIENCE
 
 HOUR = 3600.0
 
@@ -189,3 +192,39 @@ def test_a_profile_that_makes_no_account_says_why(name, profile, says):
     assert len(after.accounts) == len(before.accounts) + (not says)
     assert len(told) == bool(says)
     assert says in "".join(told)
+
+
+# ── work in the background ───────────────────────────────────────────────────────────────────
+
+
+async def test_who_is_cancelled_while_the_work_ends_is_cancelled():
+    ending, may_end = asyncio.Event(), asyncio.Event()
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await may_end.wait()
+
+    async def owner():
+        async with app.meanwhile(work()):
+            await asyncio.sleep(0)
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(owner())
+    await ending.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(PATIENCE):
+            await task
+
+
+async def test_how_the_work_failed_is_told_when_it_would_be_ended():
+    async def work():
+        raise LookupError("of the work")
+
+    with pytest.raises(LookupError, match="of the work"):
+        async with app.meanwhile(work()):
+            await asyncio.sleep(0)

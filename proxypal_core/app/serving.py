@@ -5,7 +5,7 @@ import hmac
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import aclosing, asynccontextmanager, closing, suppress
+from contextlib import aclosing, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -249,8 +249,9 @@ async def meanwhile(work: Coroutine[Any, Any, None] | None) -> AsyncIterator[Non
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])  # awaiting the task itself would hide that we are cancelled, too
+        if not task.cancelled():
+            task.result()
 
 
 def forgive_logins(pool: Pool) -> None:

@@ -210,12 +210,16 @@ class Terminal:
 @asynccontextmanager
 async def terminal(config):
     master, slave = os.openpty()
+    # A shell without job control has what it runs in the background ignore SIGINT, and so would a
+    # program that is started from there; one in a terminal does not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *PROGRAM, "top", "--config", config),
         stdin=slave,
         stdout=slave,
         stderr=slave,
     )
+    signal.signal(signal.SIGINT, before)
     os.close(slave)
     shown = Terminal(process, master)
     try:
