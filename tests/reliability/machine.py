@@ -143,6 +143,7 @@ class Conversation(asyncio.Protocol):
         self._flooding = False
         self._paused = False
         self._tick = None
+        self._due = 0.0
 
     def connection_made(self, transport):
         self._transport = transport
@@ -212,6 +213,7 @@ class Conversation(asyncio.Protocol):
     def _paced(self):
         """Ten words a second."""
         self._write(self._script.head, self._script.opening)
+        self._due = asyncio.get_running_loop().time()
         self._next_word()
 
     def _next_word(self):
@@ -219,7 +221,9 @@ class Conversation(asyncio.Protocol):
             self._end(self._script.closing)
             return
         self._words -= 1
-        self._tick = asyncio.get_running_loop().call_later(PACE, self._next_word)
+        # From when it was due: counted from now, streams that were late together would stay together.
+        self._due += PACE
+        self._tick = asyncio.get_running_loop().call_at(self._due, self._next_word)
         self._write(self._script.word)
 
     def _much(self):

@@ -158,14 +158,16 @@ async def _live(daemon, targets, count, seconds, probe):
     """The answers, and the most memory that the daemon had, in MiB."""
     words = int((seconds + count * _GAP) / PACE)
     answers = []
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     for number in range(count):
         dialect = DIALECTS[number % len(DIALECTS)]
         client = await connected(daemon.url)
         answers.append(client.ask(dialect, f"p-{targets[dialect]}/m-paced-{words}"))
-        await asyncio.sleep(_GAP)
+        await asyncio.sleep(began + number * _GAP - loop.time())
     probe.reset()
-    most = 0.0
+    most = (await daemon.reading()).rss
     while not any(answer.done() for answer in answers):
-        most = max(most, (await daemon.reading()).rss)
         await asyncio.sleep(0.5)
+        most = max(most, (await daemon.reading()).rss)
     return await asyncio.gather(*answers), most
