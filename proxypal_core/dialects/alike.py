@@ -2,145 +2,178 @@
 
 If ``before + text + after`` is an event whose *text* stands inside a JSON string, then so is the same
 around any other text, and says the same of everything else: it needs no parsing to be known. So it is
-with a number that only counts the events. Where it cannot be told at a glance, it is not alike, and is
-read.
+with a number that only counts the events, and with letters that only hide how long the text is. Counts
+of tokens replace one another, so that of several events the last alone has to be read. Where it cannot
+be told at a glance, it is not alike, and is read.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from itertools import takewhile
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, repeat, takewhile
+from operator import eq, truth
+
+import msgspec
 
 from proxypal_core.wire import sse
 
-_TEXT = rb'(?:[^"\\\x00-\x1f]++|\\["\\bfnrt])++'
-_WHERE = re.compile(rb'"(?:content|text|delta)": ?"(' + _TEXT + rb')"')
-_WHOLE = re.compile(_TEXT)
-_NUMBER = re.compile(rb'"sequence_number": ?(\d+)')
-_DIGITS = 10
-_PADDING = re.compile(rb'"obfuscation": ?"([0-9A-Za-z]*)"')
-_LETTERS = re.compile(rb"[0-9A-Za-z]*")
-"""OpenAI's Responses number their events, and pad them."""
+_TEXT = rb'(?:[ !#-\[\]-\xff]++|\\["\\bfnrt])++'
+_PLAIN = re.compile(_TEXT)
+_NUMBER = rb"(?:0|[1-9]\d{0,14})"
+_NUMBERS = re.compile(_NUMBER + rb"(?: " + _NUMBER + rb")*+")
+_PLACE = re.compile(
+    rb'"(?:content|text|delta)": ?"(?P<text>' + _TEXT + rb')"'
+    # OpenAI's Responses number their events, and both of its dialects pad them.
+    rb'|"sequence_number": ?(?P<number>' + _NUMBER + rb")(?=[,}])"
+    rb'|"obfuscation": ?"(?P<padding>[0-9A-Za-z]*)"'
+    # Gemini tells how many there are by now. Nothing is told by 0, so that it replaces no other.
+    rb'|"(?:candidates|total)TokenCount": ?(?P<count>' + _NUMBER + rb")(?=[,}])"
+)
+_PLACES = 8
+"""An event with more of them is read."""
 _SEPARATORS = (b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 """U+2028 and U+2029, which some clients want escaped."""
+_BLANK_LINES = (b"\n\n", b"\r\n\r\n")
 
 _WINDOW = 64 * 1024
 _MOST = 256
-"""Bytes and texts that are looked at together: what is not alike among them is looked at again."""
+"""Bytes and events that are looked at together: what is not alike among them is looked at again."""
+_BORDER = 5
+_NEEDLE = 8
+"""Bytes of an event's end, its blank line included, and of what stands after a place, by which they are
+found: CPython prepares each search for more of them for longer than it looks for so few.
+"""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Events that are as the last one was: *raw*, as they came; what each has in the places that may
+    differ, place by place; and the *texts* among those, as JSON has them between its quotes.
+    """
+
+    raw: bytes
+    columns: Sequence[Sequence[bytes]]
+    texts: Sequence[bytes]
 
 
 class Alike:
     def __init__(self) -> None:
-        self._before = self._after = b""
-        self._number: tuple[bytes, bytes] | None = None
-        """What stands before and after a number that counts the events."""
-        self._padding: tuple[bytes, bytes] | None = None
-        """What stands before and after letters that hide how long the text is."""
+        self._shape: Shape | None = None
 
     def feed(
-        self,
-        block: bytes,
-        say: Callable[[Sequence[bytes], bytes], bytes],
-        read: Callable[[bytes], bytes],
+        self, block: bytes, say: Callable[[Run], bytes], read: Callable[[bytes], bytes]
     ) -> bytes:
-        """What to send for *block*, whole events: what *say* gives for the texts of those that are
-        alike, and for these events, unless that is nothing; and what *read* does for each other.
+        """What to send for *block*, whole events: what *say* gives for those that are alike, unless
+        that is nothing; and what *read* does for each other.
         """
         told: list[bytes] = []
         at = 0
         while at < len(block):
-            texts, end = self.texts_in(block, at)
-            said = say(texts, block[at:end]) if texts else b""
-            if not said:
+            run = self._shape.run(block, at) if self._shape else None
+            said = say(run) if run else b""
+            if run and said:
+                at += len(run.raw)
+            else:
                 end = sse.end_of_event(block, at)
-                self._before = b""  # what follows may mean something else
+                self._shape = None  # what follows may mean something else
                 said = read(block[at:end])
+                at = end
             told.append(said)
-            at = end
         return told[0] if len(told) == 1 else b"".join(told)
 
-    def learn(self, raw: bytes) -> None:
-        """*raw*, an event that was read, says nothing but a text."""
-        before, after = around(raw)
-        self._before, self._after = before, after
-        self._number, self._padding = _split(before, _NUMBER), _split(after, _PADDING)
-        if not raw.endswith((b"\n\n", b"\r\n\r\n")):
-            self._before = b""
-
-    def texts_in(self, block: bytes, at: int) -> tuple[Sequence[bytes], int]:
-        """The texts, as JSON has them between its quotes, of the events from *at* on that are alike,
-        and where the last of them ends.
-        """
-        before, after = self._before, self._after
-        if not before:
-            return (), at
-        if self._number or self._padding:
-            return self._counted(block, at)
-        if not block.startswith(before, at):
-            return (), at
-        window = block[at + len(before) : at + _WINDOW]
-        texts = window.split(after + before, _MOST)
-        ends = texts[-1].find(after)
-        if ends < 0:
-            texts.pop()
-        else:
-            texts[-1] = texts[-1][:ends]
-        texts = _plain(texts)
-        return texts, at + sum(map(len, texts)) + len(texts) * (len(before) + len(after))
-
-    def _counted(self, block: bytes, at: int) -> tuple[Sequence[bytes], int]:
-        """``texts_in`` where the events have a number or a padding."""
-        head, middle = self._number or (self._before, b"")
-        tail, close = self._padding or (self._after, b"")
-        texts: list[bytes] = []
-        while len(texts) < _MOST and block.startswith(head, at):
-            start = at + len(head)
-            if middle:
-                ends = block.find(middle, start, start + _DIGITS + len(middle))
-                if ends < 0 or not block[start:ends].isdigit():
-                    break
-                start = ends + len(middle)
-            stop = block.find(tail, start, start + _WINDOW)
-            end = stop + len(tail)
-            if stop < 0 or not _is_plain(block[start:stop]):
-                break
-            if close:
-                ends = block.find(close, end, end + _WINDOW)
-                if ends < 0 or not _LETTERS.fullmatch(block, end, ends):
-                    break
-                end = ends + len(close)
-            texts.append(block[start:stop])
-            at = end
-        return texts, at
+    def learn(self, shape: "Shape | None") -> None:
+        """The event that was read, of *shape*, says nothing but a text, and how much was told."""
+        self._shape = shape
 
 
-def is_numbered(raw: bytes) -> bool:
-    """Whether no two events are like *raw* in all but their text."""
-    return bool(_NUMBER.search(raw) or _PADDING.search(raw))
+class Shape:
+    """An event as *literals* with places of some *kinds* in between, whose content may differ."""
+
+    def __init__(self, literals: Sequence[bytes], kinds: Sequence[str]) -> None:
+        self.literals = literals
+        self.kinds = kinds
+        first, *between, last = literals
+        self._text = kinds.index("text")
+        self._counts = "count" in kinds
+        self._fits = [_FITS[kind] for kind in kinds]
+        self._border = last[-_BORDER:]
+        starts = [len(first), *(len(literal[_NEEDLE:]) for literal in between)]
+        self._cuts = [
+            (slice(start, None), literal[:_NEEDLE])
+            for start, literal in zip(starts, between, strict=False)
+        ]
+        self._rest = slice(starts[-1], -len(last.removesuffix(self._border)) or None)
+
+    def run(self, block: bytes, at: int) -> Run | None:
+        """The events from *at* on that have this shape."""
+        if not block.startswith(self.literals[0], at):
+            return None
+        # No text has a line's end in it: where a border stands, an event ends.
+        rows = block[at : at + _WINDOW].split(self._border, _MOST)
+        rows.pop()
+        while len(rows) > 1 and not self._may_be(rows[-1]):
+            rows.pop()
+        columns = self._columns(rows)
+        told = written(self.literals, columns)
+        alike = len(rows) if block.startswith(told, at) else self._alike(rows, columns)
+        for column, fits in zip(columns, self._fits):  # noqa: B905 — as many; asked for each event
+            if not fits(column):
+                alike = min(alike, sum(takewhile(truth, (fits([cell]) for cell in column))))
+        if self._counts:
+            alike -= 1  # the last tells how many there are
+        if alike <= 0:
+            return None
+        if alike < len(rows):
+            columns = [column[:alike] for column in columns]
+            told = written(self.literals, columns)
+        return Run(told, columns, columns[self._text])
+
+    def _may_be(self, row: bytes) -> bool:
+        last = self.literals[-1][: -len(self._border)]
+        return row.startswith(self.literals[0]) and row.endswith(last)
+
+    def _columns(self, rows: Sequence[bytes]) -> list[Sequence[bytes]]:
+        """What *rows* have in each place if they have this shape."""
+        columns: list[Sequence[bytes]] = []
+        for place, needle in self._cuts:
+            cuts = [row[place].partition(needle) for row in rows]
+            columns.append([cut[0] for cut in cuts])
+            rows = [cut[2] for cut in cuts]
+        rest = self._rest
+        return [*columns, [row[rest] for row in rows]]
+
+    def _alike(self, rows: Sequence[bytes], columns: Sequence[Sequence[bytes]]) -> int:
+        """How many of *rows* have this shape, with *columns* in its places."""
+        cells = zip(*columns, strict=True)
+        told = (written(self.literals, [[cell] for cell in row]) for row in cells)
+        return sum(takewhile(truth, map(eq, (row + self._border for row in rows), told)))
 
 
-def _split(told: bytes, what: re.Pattern[bytes]) -> tuple[bytes, bytes] | None:
-    found = what.search(told)
-    return (told[: found.start(1)], told[found.end(1) :]) if found else None
+def shape_of(raw: bytes) -> Shape | None:
+    """That of *raw*, an event; None where no other can be known by it."""
+    found = list(_PLACE.finditer(raw))
+    kinds = [match.lastgroup or "" for match in found]
+    if kinds.count("text") != 1 or len(kinds) > _PLACES or not raw.endswith(_BLANK_LINES):
+        return None
+    spans = [match.span(kind) for match, kind in zip(found, kinds, strict=True)]
+    edges = [0, *chain.from_iterable(spans), len(raw)]
+    literals = [raw[at:end] for at, end in zip(edges[::2], edges[1::2], strict=True)]
+    return Shape(literals, kinds)
 
 
-def _plain(texts: list[bytes]) -> list[bytes]:
-    """Those of *texts* up to the first that is none, or could be spelt otherwise."""
+def written(literals: Sequence[bytes], columns: Sequence[Sequence[bytes]]) -> bytes:
+    """Events that have what *columns* say between *literals*; at least one."""
+    if len(columns) == 1:
+        before, after = literals
+        return before + (after + before).join(columns[0]) + after
+    between = chain.from_iterable(zip(columns, map(repeat, literals[1:]), strict=True))
+    return b"".join(chain.from_iterable(zip(repeat(literals[0]), *between, strict=False)))
+
+
+def _are_texts(column: Sequence[bytes]) -> bool:
+    """Whether each is one that cannot be spelt otherwise."""
     # A space keeps apart what must not be read together: a backslash and what it would escape.
-    if b"" not in texts and _is_plain(b" ".join(texts)):
-        return texts
-    return list(takewhile(_is_plain, texts))
-
-
-def _is_plain(text: bytes) -> bool:
-    return _WHOLE.fullmatch(text) is not None and (text.isascii() or _is_harmless(text))
-
-
-def around(raw: bytes) -> tuple[bytes, bytes]:
-    """What stands before and after the only text of *raw*; nothing where there are several."""
-    found = _WHERE.search(raw)
-    if found is None or _WHERE.search(raw, found.end()) is not None:
-        return b"", b""
-    return raw[: found.start(1)], raw[found.end(1) :]
+    told = b" ".join(column)
+    plain = all(column) and _PLAIN.fullmatch(told) is not None
+    return plain and (told.isascii() or _is_harmless(told))
 
 
 def _is_harmless(text: bytes) -> bool:
@@ -149,3 +182,25 @@ def _is_harmless(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return not any(separator in text for separator in _SEPARATORS)
+
+
+def _are_numbers(column: Sequence[bytes]) -> bool:
+    return b"".join(column).isdigit() and _NUMBERS.fullmatch(b" ".join(column)) is not None
+
+
+def _are_counts(column: Sequence[bytes]) -> bool:
+    return _are_numbers(column) and b"0" not in column
+
+
+def _are_letters(column: Sequence[bytes]) -> bool:
+    letters = b"".join(column)
+    return letters.isalnum() or not letters
+
+
+_FITS: Mapping[str, Callable[[Sequence[bytes]], bool]] = {
+    "text": _are_texts,
+    "number": _are_numbers,
+    "count": _are_counts,
+    "padding": _are_letters,
+}
+"""Whether all that stands in a place may, by its kind."""

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from proxypal_core.dialects import failures
-from proxypal_core.dialects.alike import Alike, around, is_numbered
+from proxypal_core.dialects.alike import Alike, Run, shape_of, written
 from proxypal_core.dialects.base import Dialect, Encoded, Notice, Reply
 from proxypal_core.dialects.carry import Outgoing
 from proxypal_core.dialects.stopping import Stopping
@@ -87,9 +87,6 @@ class Pipe(Protocol):
         ...
 
 
-_BEGUN = Notice(begun=True)
-
-
 class Passthrough:
     """Both sides speak *dialect*. Law: what goes in comes out, however it is cut.
 
@@ -111,7 +108,8 @@ class Passthrough:
         self._rename = rename
         self._splitter = sse.Splitter()
         self._alike = Alike()
-        self._before = self._after = b""
+        self._literals: Sequence[bytes] = ()
+        """What a client is sent between what may differ, where that is not what came."""
 
     def feed(self, data: bytes, /) -> bytes:
         try:
@@ -136,23 +134,19 @@ class Passthrough:
     def fail(self, failure: Failure, /) -> bytes:
         return self._dialect.encoder(self._reply).write(failure)
 
-    def _said(self, texts: Sequence[bytes], raw: bytes) -> bytes:
-        """What to send for *raw*, events that are as the last one was but for *texts*."""
-        if not self._before:
-            return raw
-        return self._before + (self._after + self._before).join(texts) + self._after
+    def _said(self, run: Run) -> bytes:
+        if not self._literals:
+            return run.raw
+        return written(self._literals, run.columns)
 
     def _learn(self, raw: bytes, out: bytes, notice: Notice | None) -> None:
         """*raw*, of which *notice* tells, is passed on as *out*."""
-        if notice != _BEGUN:
+        if notice is None or not notice.begun or notice.finished or notice.last:
             return
-        if out == raw:
-            self._before = b""
-            self._alike.learn(raw)
-            return
-        self._before, self._after = around(out)
-        if self._before and not is_numbered(raw):
-            self._alike.learn(raw)
+        came, sent = shape_of(raw), shape_of(out)
+        if came and sent and came.kinds == sent.kinds:
+            self._literals = () if out == raw else sent.literals
+            self._alike.learn(came)
 
     def _pass(self, raw: bytes) -> bytes:
         if self.seen.failure is not None or self.seen.last:
@@ -233,13 +227,11 @@ class Translation:
         self.seen.failure = failure
         return self._encoder.write(failure)
 
-    def _said(self, texts: Sequence[bytes], _: bytes) -> bytes:
-        """What to send for events that are as the last one was but for *texts*; empty where they have
-        to be read.
-        """
-        out = self._encoder.say(texts)
+    def _said(self, run: Run) -> bytes:
+        """What to send for *run*; empty where its events have to be read."""
+        out = self._encoder.say(run.texts)
         if out:
-            self._decoder.heard(texts)
+            self._decoder.heard(run.texts)
         return out
 
     def _read(self, raw: bytes) -> bytes:
@@ -251,7 +243,7 @@ class Translation:
         self.seen.proven = self._decoder.proven
         match events:
             case [PartDelta()] if self._way.is_open and isinstance(self._part, Text):
-                self._alike.learn(raw)
+                self._alike.learn(shape_of(raw))
             case _:
                 pass
         return out

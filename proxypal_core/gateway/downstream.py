@@ -7,10 +7,7 @@ same and heartbeats follow, since clients and middle boxes give up on silence.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Protocol
-
-from aiohttp import HttpVersion11
 
 from proxypal_core.dialects import gemini, openai_legacy
 from proxypal_core.gateway.request import Request, Sent
@@ -59,7 +56,7 @@ class Downstream:
         self._interval = interval
         self._reframe = reframe
         self._begun = False
-        self._chunked = request.version == HttpVersion11
+        self._chunked = request.version == "1.1"
         self._loop = asyncio.get_running_loop()
         self._last_write = self._loop.time()
         self._timer = self._loop.call_later(hold, self._due)
@@ -96,8 +93,10 @@ class Downstream:
         sent.
         """
         if data:
-            with suppress(ConnectionError):
+            try:  # noqa: SIM105 — suppress is an object and three calls, for each event
                 self._send(data)
+            except ConnectionError:
+                pass
 
     async def finish(self) -> Sent:
         """End the answer cleanly: its terminal event has come."""
@@ -106,7 +105,7 @@ class Downstream:
             await self._write(self._reframe.close())
         self._request.write(self._head() + (b"0\r\n\r\n" if self._chunked else b""))
         await self._request.drain()
-        return Sent(200, self._request.keep_alive and self._chunked)
+        return Sent(200, self._request.keep_alive)
 
     async def break_off(self, last: bytes) -> Sent:
         """Send *last*, which tells the failure, and cut: a clean end would look like success."""
@@ -136,7 +135,7 @@ class Downstream:
         if self._sent is not None:
             self._sent(data)
         piece = b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
-        self._request.write(self._head() + piece)
+        self._request.write(piece if self._begun else self._head() + piece)
 
     def _head(self) -> bytes:
         """The head of the answer, the first time."""
@@ -147,14 +146,15 @@ class Downstream:
         if transport is not None:
             transport.set_write_buffer_limits(high=WRITE_BUFFER)
         content_type = self._reframe.content_type if self._reframe else "text/event-stream"
-        framing = {"transfer-encoding": "chunked"} if self._chunked else {"connection": "close"}
+        framing = {"transfer-encoding": "chunked"} if self._chunked else {}
+        self._request.keep_alive &= self._chunked
         return self._request.head(
             {
                 **self._headers(),
                 "content-type": content_type,
                 "cache-control": "no-cache",
                 **framing,
-            }
+            }.items()
         )
 
     def _due(self) -> None:

@@ -224,7 +224,8 @@ _NO_PREVIOUS = re.compile(rb'("previous_response_id"\s*:\s*)null')
 # The first tells early where the answer is, for a client that loses the stream; the others are
 # whole.
 _TOLD_IN = ("response.created", "response.completed", "response.incomplete")
-_MARK = re.compile("|".join(_TOLD_IN).replace(".", r"\.").encode())
+_ANSWER = b'"response"'
+"""The key of an event that has one; inside a text its quotes would be escaped."""
 
 
 def _whole(data: bytes) -> Iterator[JsonObject]:
@@ -233,11 +234,12 @@ def _whole(data: bytes) -> Iterator[JsonObject]:
 
 def _streamed(data: bytes) -> Iterator[JsonObject]:
     """The answers in *data*, whole events, of which few hold one."""
-    if not _MARK.search(data):
-        return
-    splitter = sse.Splitter()
-    for raw in (*splitter.feed(data), splitter.close()):
-        frame = sse.parse(raw) if _MARK.search(raw) else None
+    at = 0
+    while (found := data.find(_ANSWER, at)) >= 0:
+        at += len(sse.Splitter().block(data[at:found]))
+        end = sse.end_of_event(data, at)
+        frame = sse.parse(data[at:end])
+        at = end
         if frame is None:
             continue
         event = jsonio.load_object(frame.data)

@@ -13,7 +13,6 @@ EVENT_LIMIT = 16 * 1024 * 1024
 
 _BLANK_LINE = re.compile(rb"\n(?:\n|\r\n?)|\r\r\n?")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_LINE_FEED = 0x0A
 BOM = b"\xef\xbb\xbf"
 
 
@@ -33,7 +32,6 @@ class Splitter:
 
     def __init__(self, limit: int = EVENT_LIMIT) -> None:
         self._held = bytearray()
-        self._scanned = 0
         self._limit = limit
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -58,18 +56,16 @@ class Splitter:
             EventTooLong: the stream cannot be followed any further.
         """
         if self._held:
+            begun = max(0, len(self._held) - 2)  # a blank line may have, in the last two bytes
             self._held += data
-            buffer: bytes | bytearray = self._held
-        else:
-            buffer = data
-        # A blank line may have begun in the last two bytes that were looked at.
-        end = _end_of_last(buffer, max(0, self._scanned - 2))
-        events = bytes(buffer[:end])
-        if buffer is data:
-            self._held = bytearray(buffer[end:])
-        else:
+            end = _end_of_last(self._held, begun)
+            events = bytes(self._held[:end])
             del self._held[:end]
-        self._scanned = len(self._held)
+        else:
+            end = _end_of_last(data, 0)
+            events = data[:end]
+            if end < len(data):
+                self._held += data[end:]
         if len(self._held) > self._limit:
             raise EventTooLong(f"an event of the stream is longer than {self._limit} bytes")
         return events
@@ -78,29 +74,36 @@ class Splitter:
         """What is left: an event that was never ended by its blank line."""
         rest = bytes(self._held)
         self._held = bytearray()
-        self._scanned = 0
         return rest
 
 
 def _end_of_last(buffer: bytes | bytearray, start: int) -> int:
     """Where the last event of *buffer* ends; 0 if none does. No event ends before *start*."""
     if buffer.find(b"\r", start) >= 0:
-        return max((found.end() for found in _BLANK_LINE.finditer(buffer, start)), default=0)
+        # What ends earlier need not be looked for.
+        near = _line_ends(buffer, start, buffer.rfind(b"\r\n\r\n", start))
+        return max((found.end() for found in _BLANK_LINE.finditer(buffer, near)), default=0)
     end = buffer.rfind(b"\n\n", start) + 2
     if end < 2:
         return 0
-    # Of three line feeds, the first two end an event.
-    ends = end
-    while ends and buffer[ends - 1] == _LINE_FEED:
-        ends -= 1
-    return end - (end - ends) % 2
+    if buffer[end - 3 : end - 2] == b"\n":
+        # Of three line feeds, the first two end an event.
+        end -= (end - _line_ends(buffer, 0, end)) % 2
+    return end
+
+
+def _line_ends(buffer: bytes | bytearray, start: int, end: int) -> int:
+    """Where the line ends before *end* begin, which follow one another; not before *start*."""
+    while end > start and buffer[end - 1] in b"\r\n":
+        end -= 1
+    return max(start, end)
 
 
 def end_of_event(block: bytes, start: int) -> int:
     """Where the event that begins at *start* of *block*, whole events, ends."""
     end = block.find(b"\n\n", start)
     if block.find(b"\r", start, end if end >= 0 else len(block)) < 0:
-        return end + 2
+        return end + 2 if end >= 0 else len(block)
     found = _BLANK_LINE.search(block, start)
     return found.end() if found else len(block)
 

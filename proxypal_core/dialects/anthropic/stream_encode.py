@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from proxypal_core.dialects import answers, tools
+from proxypal_core.dialects.alike import written
 from proxypal_core.dialects.anthropic import citations
 from proxypal_core.dialects.anthropic.answer import placeholder
 from proxypal_core.dialects.anthropic.errors import error_document
@@ -92,8 +93,7 @@ class MessagesEncoder:
     def say(self, texts: Sequence[bytes], /) -> bytes:
         if self._open != "text" or not isinstance(self._part, Text):
             return b""
-        before = _DELTA_BEFORE % self._index
-        return before + (_DELTA_AFTER + before).join(texts) + _DELTA_AFTER
+        return written((_DELTA_BEFORE % self._index, _DELTA_AFTER), (texts,))
 
     def _begin(self) -> bytes:
         return b"" if self._started else self._start("")

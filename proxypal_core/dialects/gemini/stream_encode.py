@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from proxypal_core.dialects.alike import written
 from proxypal_core.dialects.base import Reply
 from proxypal_core.dialects.gemini import citations, errors, words
 from proxypal_core.dialects.gemini.answer import is_broken, write_answer, write_call, write_part
@@ -89,8 +90,7 @@ class GeminiEncoder:
             self._say_before, _, self._say_after = self._frame([{"text": _HERE}]).partition(
                 jsonio.escaped(_HERE)
             )
-        between = self._say_after + self._say_before
-        return self._say_before + between.join(texts) + self._say_after
+        return written((self._say_before, self._say_after), (texts,))
 
     def _start(self, part: Part) -> bytes:
         self._part = part

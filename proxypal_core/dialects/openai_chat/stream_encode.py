@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from proxypal_core.dialects import answers, tools
+from proxypal_core.dialects.alike import written
 from proxypal_core.dialects.base import Reply
 from proxypal_core.dialects.openai_chat.errors import failure_frame
 from proxypal_core.dialects.openai_chat.words import (
@@ -143,8 +144,7 @@ class ChatEncoder:
             return b""
         said = len(jsonio.unescaped(b"".join(texts)))
         self._written[Text] = self._written.get(Text, 0) + said
-        between = self._say_after + self._say_before
-        return self._say_before + between.join(texts) + self._say_after
+        return written((self._say_before, self._say_after), (texts,))
 
     def _text(self, field: str, text: str) -> bytes:
         text = self._separator + text

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from proxypal_core.dialects import answers
+from proxypal_core.dialects.alike import written
 from proxypal_core.dialects.base import Reply
 from proxypal_core.dialects.openai_responses.answer import envelope
 from proxypal_core.dialects.openai_responses.errors import error_object, failed_error
@@ -60,12 +61,11 @@ _DELTA_NAMES = {
     Refusal: "response.refusal",
     Thinking: "response.reasoning_summary_text",
 }
-
-
-_DELTA = (
+_DELTA_BEFORE = (
     b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta",'
     b'"sequence_number":'
 )
+_DELTA_AFTER = b'","logprobs":[]}\n\n'
 
 
 class _Item:
@@ -220,11 +220,9 @@ class ResponsesEncoder:
             len(self._items),
             self._item.json_name,
         )
-        told: list[bytes] = []
-        for number, text in enumerate(texts, self._sequence):
-            told += (_DELTA, b"%d" % number, place, text, b'","logprobs":[]}\n\n')
+        numbers = [b"%d" % (self._sequence + at) for at in range(len(texts))]
         self._sequence += len(texts)
-        return b"".join(told)
+        return written((_DELTA_BEFORE, place, _DELTA_AFTER), (numbers, texts))
 
     def _start(self, given: str) -> bytes:
         self._envelope = envelope(self._reply, answers.answer_id(ID_PREFIX, given, self._reply))
