@@ -13,17 +13,19 @@ from proxypal_core.accounts.lease import Lease, Target
 from proxypal_core.accounts.pool import Pool
 from proxypal_core.accounts.rules import Rule
 from proxypal_core.dialects import SPOKEN, carry, effort
-from proxypal_core.dialects.base import Dialect, Encoded, Reply
+from proxypal_core.dialects.base import Dialect, Encoded, Reply, always_told
 from proxypal_core.dialects.carry import Carrier
 from proxypal_core.gateway import headers as passing
 from proxypal_core.gateway.downstream import Reframe
 from proxypal_core.gateway.queue import Queue
+from proxypal_core.gateway.sessions import spoken
 from proxypal_core.hub import inline
 from proxypal_core.hub.failure import Failure, Kind, Refused, invalid
 from proxypal_core.hub.messages import Base64, Request
 from proxypal_core.providers.provider import Operation, Provider, endpoint_url
 from proxypal_core.upstream import transport as way_out
 from proxypal_core.wire import jsonio
+from proxypal_core.wire.spliced import Spliced
 
 COUNTS: tuple[Operation, ...] = ("count_tokens", "input_tokens")
 """What counting tokens is called, in one dialect and another."""
@@ -103,7 +105,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What a client asks, as far as the path and a first look at the body tell.
 
     ``operation`` is a row of the dialect's operations in ``providers.provider``; ``model`` is the
-    client's own name for it and ``doc`` the body, parsed.
+    client's own name for it and ``doc`` the body, parsed, or only ``glanced`` at.
     """
 
     id: str
@@ -120,6 +122,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     """The rest of the address of a ``passthrough``."""
     query: str = ""
+    glanced: bool = False
     reframe: Callable[[], Reframe] | None = None
     reshape: Callable[[bytes], bytes] | None = None
     """Turns a whole answer into a form of the dialect that only this path speaks."""
@@ -190,9 +193,18 @@ class Preparation:
         if self._decoded is None:
             ask = self._ask
             self._decoded = self._services.carrier.incoming(
-                ask.dialect.decode_request(ask.doc, model=ask.model, stream=ask.stream)
+                ask.dialect.decode_request(self._doc(), model=ask.model, stream=ask.stream)
             )
         return self._decoded
+
+    def _doc(self) -> jsonio.JsonObject:
+        """The body, parsed. A glance lets pass what is only too deep, or too large, for us."""
+        if not self._ask.glanced:
+            return self._ask.doc
+        try:
+            return jsonio.load_object(self._ask.body)
+        except jsonio.Malformed as error:
+            raise invalid(f"the body: {error.problem}") from None
 
     def reply(self) -> Reply:
         """What an encoder is told; a request that passes through is not decoded for it."""
@@ -207,28 +219,34 @@ class Preparation:
     def _untouched(self, lease: Lease, provider: Provider) -> Prepared:
         ask = self._ask
         rename = lease.model != ask.model
-        body = ask.body
+        body: bytes | Spliced = ask.body
         if ask.operation == "generate" and (lease.target.thinking or self._may_carry()):
             body = ask.dialect.encode_request(self._meant(lease)).body
         elif rename:
-            body = jsonio.replace_string(body, ("model",), lease.model, document=ask.doc)
-        with_usage = None
-        if ask.stream and provider.name not in self._services.silent_on_usage:
-            with_usage = ask.dialect.with_usage(body, ask.doc)
+            body = jsonio.with_string(ask.body, ("model",), lease.model, document=ask.doc)
+        asks_usage = False
+        if ask.stream and self._may_ask_usage(provider):
+            asking = ask.dialect.with_usage(bytes(body), ask.doc)
+            if asking is not None:
+                body, asks_usage = asking, True
         head = passing.upward(ask.dialect.NAME, ask.headers)
         if ask.method == "POST":
             head["content-type"] = next(
                 (v for n, v in ask.headers if n == "content-type"), "application/json"
             )
-        call = self._call(lease, provider, ask.dialect.NAME, with_usage or body, head)
-        return Prepared(call, self._secret, ask.dialect, rename, asks_usage=with_usage is not None)
+        call = self._call(lease, provider, ask.dialect.NAME, body, head)
+        return Prepared(call, self._secret, ask.dialect, rename, asks_usage=asks_usage)
+
+    def _may_ask_usage(self, provider: Provider) -> bool:
+        told = self._ask.dialect.with_usage is always_told
+        return not told and provider.name not in self._services.silent_on_usage
 
     def _may_carry(self) -> bool:
         """Whether the body may have something of ours in it; what no model has answered has not."""
         ask = self._ask
         if self._carries is None:
-            spoken = ask.session is None or ask.session.follow
-            self._carries = spoken and carry.marks(ask.body)
+            answered = ask.session is None or ask.session.follow
+            self._carries = answered and carry.marks(spoken(ask.doc) if ask.glanced else ask.body)
         return self._carries
 
     async def _translated(self, lease: Lease, provider: Provider) -> Prepared:
@@ -292,7 +310,7 @@ class Preparation:
         lease: Lease,
         provider: Provider,
         dialect: str,
-        body: bytes,
+        body: bytes | Spliced,
         head: Mapping[str, str],
         operation: Operation | None = None,
     ) -> way_out.Call:

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from proxypal_core.accounts.affinity import Session
 from proxypal_core.wire import jsonio
 
@@ -24,7 +26,13 @@ _NAMING_HEADERS = frozenset(_HEADERS)
 _NAMING_FIELDS = frozenset((*_FIELDS, "metadata"))
 _SYSTEM = ("system", "instructions", "systemInstruction", "system_instruction")
 _TURNS = ("messages", "input", "contents")
-_TELLING = 4096
+_SAID = ("content", "parts")
+_SPOKEN = frozenset(("assistant", "model", ""))
+"""Roles of a model; calls, their results and reasoning of Responses have none."""
+_TELLING = 2048
+"""Bytes that tell a text apart from others, half of them its beginning: agents begin with a hundred
+kilobytes.
+"""
 _LONGEST = 256
 """Characters of a client's own id for a conversation."""
 
@@ -33,7 +41,7 @@ def session_of(
     headers: Mapping[str, str], doc: Mapping[str, Any], *, client: str = ""
 ) -> Session | None:
     """The conversation of a request with the *headers*, their names in small letters, and the body
-    *doc*, in any dialect. *client* keeps those of several clients apart.
+    *doc*, in any dialect, parsed or only glanced at. *client* keeps those of several clients apart.
 
     Where nothing names it, a conversation is known by how it began; its first request, which
     anybody may have sent in the same words, then follows nobody.
@@ -43,17 +51,18 @@ def session_of(
             if isinstance(name, str) and 0 < len(name) <= _LONGEST and name.isprintable():
                 return Session(_key(client, name.encode("utf-8", "replace")))
     turns = _turns(doc)
-    first = 0
-    while first < len(turns) and _role(turns[first]) != "user":
-        first += 1
-    if first == len(turns):
+    beginning = [_told(doc[name]) for name in _SYSTEM if name in doc]
+    for turn in turns:
+        role = _role(turn)
+        beginning.append(role.encode("utf-8", "replace"))
+        if isinstance(turn, dict):
+            beginning += [_told(turn[name]) for name in _SAID if name in turn]
+        if role == "user":
+            break
+    else:
         return None
-    beginning = jsonio.dumps(
-        [*map(_in_short, map(doc.get, _SYSTEM)), *map(_in_short, turns[: first + 1])]
-    )
-    if len(beginning) > 2 * _TELLING:
-        beginning = beginning[:_TELLING] + b"%d" % len(beginning) + beginning[-_TELLING:]
-    return Session(_key(client, beginning), follow=_is_answered(turns))
+    key = _key(client, b"\0".join(beginning))  # which JSON never holds
+    return Session(key, follow=any(_role(turn) in _SPOKEN for turn in turns))
 
 
 def _turns(doc: Mapping[str, Any]) -> Sequence[Any]:
@@ -64,15 +73,30 @@ def _turns(doc: Mapping[str, Any]) -> Sequence[Any]:
     return ()
 
 
-def _in_short(value: Any) -> Any:
-    """What tells *value*, a text or a turn, apart from others: agents begin with a hundred kilobytes."""
-    if isinstance(value, dict):
-        content = value.get("content")
-        return {**value, "content": _in_short(content)} if isinstance(content, str) else value
-    if isinstance(value, str) and len(value) > _TELLING:
-        half = _TELLING // 2
-        return [value[:half], len(value), value[-half:]]
-    return value
+def spoken(doc: Mapping[str, Any]) -> bytes:
+    """What models are said to have said in *doc*, a body: the JSON of their turns, in lines."""
+    return b"\n".join(
+        [
+            _json(turn[name])
+            for turn in _turns(doc)
+            if isinstance(turn, dict) and _role(turn) in _SPOKEN
+            for name in _SAID
+            if name in turn
+        ]
+    )
+
+
+def _told(value: Any) -> bytes:
+    """What tells *value*, a part of a body, apart from others."""
+    told = memoryview(_json(value))
+    if len(told) <= _TELLING:
+        return bytes(told)
+    half = _TELLING // 2
+    return b"".join((told[:half], b"%d" % len(told), told[-half:]))
+
+
+def _json(value: Any) -> bytes | msgspec.Raw:
+    return value if isinstance(value, msgspec.Raw) else jsonio.dumps(value)
 
 
 def _named(headers: Mapping[str, str], doc: Mapping[str, Any]) -> Iterator[Any]:
@@ -95,11 +119,6 @@ def _role(turn: Any) -> str:
         return ""
     role = turn.get("role", "user" if "parts" in turn else "")
     return role if isinstance(role, str) else ""
-
-
-def _is_answered(turns: Sequence[Any]) -> bool:
-    """Whether a model has spoken; calls, their results and reasoning of Responses have no role."""
-    return any(_role(turn) in ("assistant", "model", "") for turn in turns)
 
 
 def _key(client: str, name: bytes) -> str:

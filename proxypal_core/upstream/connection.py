@@ -6,28 +6,35 @@ what that is worth.
 """
 
 import asyncio
-import zlib
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import httptools
 
 from proxypal_core.hub.failure import Kind
 from proxypal_core.upstream.transport import Broken
+from proxypal_core.wire.inflate import Inflating
+from proxypal_core.wire.spliced import Spliced
 
 READ_BUFFER = 16 * 1024
 """Bytes held for a reader that is slower than the provider; then nothing more is read."""
+FIRST_READ = 32 * 1024
+"""Bytes that one read may bring while less than ``READ_BUFFER`` has come: most answers are all there.
+Twice as many would double what a thousand readers that stand still keep.
+"""
 HEAD_LIMIT = 128 * 1024
 """Bytes of an answer's status line and headers."""
-_PIECE = 256 * 1024
-"""A body is sent in pieces of this size, each when the one before is on its way."""
-_INFLATED = 1024 * 1024
-"""Bytes that one read may give of an answer that was compressed."""
+_SMALL = 16 * 1024
+"""Bytes of a body that cost less to copy than to be sent beside the head."""
+_BATCH = 256 * 1024
+"""A body is sent so much at a time, when what went before is on its way."""
 _BODILESS = (204, 304)
+_COMPRESSED = ("gzip", "x-gzip", "deflate")
 
 
 Take: TypeAlias = Callable[[bytes], bool]
 """Takes what has come; whether it wants more of it."""
+Pour: TypeAlias = Callable[[Take], Awaitable[None]]
 
 
 class Lost(Exception):
@@ -42,8 +49,9 @@ class NotHTTP(Exception):
     """What came is no answer."""
 
 
-_read = memoryview(bytearray(READ_BUFFER))
+_first_read = memoryview(bytearray(FIRST_READ))
 """Where every connection's bytes come in; they are parsed before the next ones can."""
+_read = _first_read[:READ_BUFFER]
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -52,7 +60,11 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, transport: asyncio.Transport, keep: object = None) -> None:
         self.transport = transport
         self.idle_since = 0.0
-        self.lost = asyncio.get_running_loop().create_future()
+        self.status = 0
+        """Of the answer, whose head has come; 0 before."""
+        self.headers: list[tuple[str, str]] = []
+        self._loop = asyncio.get_running_loop()
+        self.lost = self._loop.create_future()
         """Done when the connection has ended."""
         self._keep = keep
         self._parser = httptools.HttpResponseParser(self)
@@ -67,8 +79,8 @@ class Connection(asyncio.BufferedProtocol):
     def _begin(self, *, expecting: bool) -> None:
         self._expecting = expecting
         self._came = 0
-        self._headers: list[tuple[str, str]] = []
-        self._status = 0
+        self.headers = []
+        self.status = 0
         self._interim = False
         self._until_eof = False
         self._ended = False
@@ -86,6 +98,7 @@ class Connection(asyncio.BufferedProtocol):
         return (
             self._ended
             and not self._unsent
+            and self._may_write
             and not self._pieces
             and self._error is None
             and self._stays
@@ -97,34 +110,40 @@ class Connection(asyncio.BufferedProtocol):
         """Whether it is still as it was when it was last ``usable``."""
         return self._error is None and not self.transport.is_closing()
 
-    async def ask(self, head: bytes, body: bytes) -> "Answer":
-        """Send a request; its answer, when the head of that has come.
+    async def ask(self, head: bytes, body: bytes | Spliced) -> None:
+        """Send a request; returns when the head of its answer has come. What is given up is aborted.
 
         Raises:
             Lost, NotHTTP: there is none.
         """
         self._begin(expecting=True)
-        if len(head) + len(body) <= _PIECE:
-            self.transport.write(head + body)
-        else:
-            await self._send(head, body)
-        while not self._status:
-            if self._error is not None:
-                raise self._error
-            await self._wait()
-        return Answer(self, self._status, self._headers)
+        try:
+            if len(body) <= _SMALL:
+                self.transport.write(head + bytes(body))
+            elif isinstance(body, Spliced):
+                await self._send(head, *body.pieces)
+            else:
+                await self._send(head, body)
+            while not self.status:
+                self._check()
+                await self._next()
+        except BaseException:
+            self.abort()
+            raise
 
-    async def _send(self, head: bytes, body: bytes) -> None:
-        self.transport.write(head)
-        view = memoryview(body)
-        for start in range(0, len(body), _PIECE):
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    async def _send(self, *pieces: bytes | memoryview) -> None:
+        for batch in _batches(pieces):
+            if not self._may_write:
+                self._writable = self._loop.create_future()
+                await self._writable
             if self._came or self._error is not None:
                 self._unsent = True  # an answer that does not wait for the body: a refusal
                 return
-            self.transport.write(view[start : start + _PIECE])
-            if not self._may_write:
-                self._writable = asyncio.get_running_loop().create_future()
-                await self._writable
+            self.transport.writelines(batch)
 
     async def read(self) -> bytes:
         """The next bytes of the answer's body, as many as have come; empty at its end.
@@ -140,7 +159,7 @@ class Connection(asyncio.BufferedProtocol):
                     Kind.TRUNCATED,
                     f"the provider's answer broke off ({type(self._error).__name__})",
                 )
-            await self._wait()
+            await self._next()
         data = self._taken()
         if self._paused:
             self._paused = False
@@ -155,7 +174,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._take = take
         try:
-            await self._wait()
+            await self._next()
         finally:
             self._take = None
         if self._refused is not None:
@@ -182,37 +201,41 @@ class Connection(asyncio.BufferedProtocol):
         self._pieces.clear()  # the parser and we know each other: nothing else would free them at once
         self.transport.abort()
 
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+    def _next(self) -> asyncio.Future[None]:
+        """Done when there is something new to look at."""
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     # ── what the socket says ─────────────────────────────────────────────────────────────────
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return _read
+        return _first_read if self._came < READ_BUFFER else _read
 
     def buffer_updated(self, nbytes: int) -> None:
         if not self._expecting:
             self._fail(NotHTTP())
             return
         self._came += nbytes
+        waited = self._waiter is not None
         try:
-            self._parser.feed_data(_read[:nbytes])
+            self._parser.feed_data(_first_read[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(NotHTTP())
             return
-        if self._came > HEAD_LIMIT and not self._status:
+        if not self.status and self._came > HEAD_LIMIT:
             self._fail(NotHTTP())
-        if (self._status or self._error) and not self._pours():
+        if (self.status or self._error) and not self._pours():
             self._wake()
-        if self._size >= READ_BUFFER and not (self._paused or self.transport.is_closing()):
+        if self._size >= READ_BUFFER and not waited:  # who waited takes it at once
+            self._pause()
+
+    def _pause(self) -> None:
+        if not (self._ended or self._paused or self.transport.is_closing()):
             self._paused = True
             self.transport.pause_reading()
 
@@ -246,22 +269,22 @@ class Connection(asyncio.BufferedProtocol):
     # ── what llhttp reads ────────────────────────────────────────────────────────────────────
 
     def on_message_begin(self) -> None:
-        if self._status:  # a second answer, to no question
+        if self.status:  # a second answer, to no question
             self._expecting = False
             self.transport.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._status:
-            self._headers.append((name.decode("latin-1").lower(), value.decode("utf-8", "replace")))
+        if not self.status:
+            self.headers.append((name.decode("latin-1").lower(), value.decode("utf-8", "replace")))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         self._interim = 100 <= status < 200
         if self._interim:
-            self._headers = []
+            self.headers = []
             return
-        self._status = status
-        names = {name for name, _ in self._headers}
+        self.status = status
+        names = {name for name, _ in self.headers}
         framed = "content-length" in names or "transfer-encoding" in names
         self._until_eof = not framed and status not in _BODILESS
 
@@ -276,75 +299,46 @@ class Connection(asyncio.BufferedProtocol):
             self._expecting = False
 
 
-class Answer:
-    """The answer on *connection* to what was asked last."""
+def _batches(pieces: Iterable[bytes | memoryview]) -> Iterator[Sequence[memoryview]]:
+    """*pieces* in their order, ``_BATCH`` bytes at a time."""
+    batch: list[memoryview] = []
+    room = _BATCH
+    for piece in pieces:
+        rest = memoryview(piece)
+        while len(rest) > room:
+            yield [*batch, rest[:room]]
+            rest, batch, room = rest[room:], [], _BATCH
+        batch.append(rest)
+        room -= len(rest)
+    yield batch
 
-    def __init__(self, connection: Connection, status: int, headers: list[tuple[str, str]]) -> None:
-        self.status = status
-        self.headers: Mapping[str, str] = dict(reversed(headers))  # the first of each name
-        encoding = self.headers.get("content-encoding", "").lower()
-        self._inflating = Inflating() if encoding in ("gzip", "x-gzip", "deflate") else None
+
+class Answer:
+    """The answer on *connection* to what was asked last, whose head has come."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.status = connection.status
+        # The first of each name.
+        self.headers: Mapping[str, str] = dict(reversed(connection.headers))
+        self.read = connection.read
+        self.pour: Pour | None = connection.pour
         self._connection = connection
-        self.read = connection.read if self._inflating is None else self._inflated
-        self.pour = connection.pour if self._inflating is None else None
+        encoding = self.headers.get("content-encoding")
+        if encoding is not None and encoding.lower() in _COMPRESSED:
+            self._inflating = Inflating()
+            self.read, self.pour = self._inflated, None
 
     async def _inflated(self) -> bytes:
-        assert self._inflating is not None  # noqa: S101 — it is what this reads
-        while True:
-            if held := self._inflating.more():
-                return held
-            data = await self._connection.read()
-            if not data:
-                self._inflating.close()
-                return b""
-            self._inflating.feed(data)
-
-    def close(self) -> None:
-        if not self._connection.usable:
-            self._connection.abort()
-
-
-class Inflating:
-    """Undoes gzip and deflate, a bounded piece at a time. Nobody was asked to compress anything."""
-
-    def __init__(self) -> None:
-        self._zlib: Any = None
-        self._tail = b""
-        self._first = True
-
-    def feed(self, data: bytes) -> None:
-        self._tail += data
-
-    def more(self) -> bytes:
-        """The next piece of what was fed; empty when there is none yet.
-
-        Raises:
-            Broken: it is not compressed as it says.
-        """
-        while self._tail:
-            if self._zlib is None:
-                self._zlib = zlib.decompressobj(self._window())
-            try:
-                out: bytes = self._zlib.decompress(self._tail, _INFLATED)
-            except zlib.error:
-                raise _not_compressed() from None
-            self._tail = self._zlib.unconsumed_tail or self._zlib.unused_data
-            if self._zlib.eof:  # gzip may have another member
-                self._zlib = None
-            if out:
-                return out
-        return b""
-
-    def close(self) -> None:
-        """Nothing more will come."""
-        if self._zlib is not None:
-            raise _not_compressed()
-
-    def _window(self) -> int:
-        """Gzip and zlib say what they are; some servers' "deflate" says nothing."""
-        named = self._tail[:1] in (b"\x1f", b"\x78") or not self._first
-        self._first = False
-        return 32 + zlib.MAX_WBITS if named else -zlib.MAX_WBITS
+        try:
+            while not (held := self._inflating.more()):
+                data = await self._connection.read()
+                if not data:
+                    self._inflating.close()
+                    return b""
+                self._inflating.feed(data)
+        except ValueError:
+            raise _not_compressed() from None
+        return held
 
 
 def _not_compressed() -> Broken:

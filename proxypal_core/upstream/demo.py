@@ -76,7 +76,7 @@ class DemoTransport:
         path = urlsplit(call.url).path
         dialect = DIALECTS[path.split("/")[1]]
         try:
-            return self._answer(dialect, path, call.body)
+            return self._answer(dialect, path, bytes(call.body))
         except jsonio.Malformed as error:
             return self._failure(dialect, Failure(Kind.INVALID, str(error), param=error.path))
         except Refused as refused:

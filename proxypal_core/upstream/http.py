@@ -10,7 +10,8 @@ import asyncio
 import socket
 import ssl
 from base64 import b64encode
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple, Self, TypeAlias
 
@@ -59,7 +60,7 @@ class HttpTransport:
         self._connectors: dict[str, aiohttp.TCPConnector] | None = None
         """By SOCKS proxy, which in aiohttp is a connector's; the empty one serves all other calls."""
         self._open: set[Connection] = set()
-        self._idle: dict[Way, deque[Connection]] = {}
+        self._idle: defaultdict[Way, deque[Connection]] = defaultdict(deque)
         """Who was used last is used next."""
         self._sweeping: asyncio.TimerHandle | None = None
 
@@ -90,7 +91,8 @@ class HttpTransport:
         kept = self._kept(way)
         if kept is not None:
             try:
-                return await self._ask(kept, way, call, head)
+                await kept.ask(head, call.body)
+                return self._reply(kept, way, call)
             except Lost as lost:
                 # A kept connection that the provider had already closed: nothing was answered, and
                 # servers close idle connections only.
@@ -103,20 +105,16 @@ class HttpTransport:
         except FAILURES as error:
             raise broken(error, call) from None
         try:
-            return await self._ask(made, way, call, head)
+            await made.ask(head, call.body)
         except (Lost, NotHTTP) as error:
             raise no_answer(error) from None
+        return self._reply(made, way, call)
 
-    async def _ask(self, connection: Connection, way: Way, call: Call, head: bytes) -> "HttpReply":
-        try:
-            answer = await connection.ask(head, call.body)
-        except BaseException:
+    def _reply(self, connection: Connection, way: Way, call: Call) -> "HttpReply":
+        if connection.status == PROXY_WANTS_LOGIN and _is_forwarded(call):
             connection.abort()
-            raise
-        if answer.status == PROXY_WANTS_LOGIN and _is_forwarded(call):
-            connection.abort()
-            raise refused(call, answer.status)
-        return HttpReply(self, connection, way, answer)
+            raise refused(call, connection.status)
+        return HttpReply(connection, way, self.keep)
 
     # ── connections ──────────────────────────────────────────────────────────────────────────
 
@@ -135,7 +133,7 @@ class HttpTransport:
             return
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
-        self._idle.setdefault(way, deque()).append(connection)
+        self._idle[way].append(connection)
         if self._sweeping is None:
             self._sweeping = loop.call_later(IDLE, self._sweep)
 
@@ -180,28 +178,25 @@ class HttpTransport:
         return connection
 
 
-class HttpReply:
-    """*answer*, whose *connection* is kept by *transport* when all of it was read."""
+class HttpReply(Answer):
+    """The answer on *connection*, which *keep* is given when all of it was read."""
 
     def __init__(
-        self, transport: HttpTransport, connection: Connection, way: Way, answer: Answer
+        self, connection: Connection, way: Way, keep: Callable[[Connection, Way], None]
     ) -> None:
-        self.status = answer.status
-        self.headers = answer.headers
-        self.read = answer.read
-        self.pour = answer.pour
-        self._transport = transport
-        self._connection: Connection | None = connection
+        super().__init__(connection)
         self._way = way
+        self._keep = keep
+        self._closed = False
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
+        if self._closed:
             return
-        if connection.usable:
-            self._transport.keep(connection, self._way)
+        self._closed = True
+        if self._connection.usable:
+            self._keep(self._connection, self._way)
         else:
-            connection.abort()
+            self._connection.abort()
 
 
 def _connector(socks: proxies.Socks | None, roots: ssl.SSLContext) -> aiohttp.TCPConnector:

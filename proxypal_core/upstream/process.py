@@ -127,7 +127,7 @@ class ProcessTransport:
                 Kind.FORBIDDEN,
                 f"there is no backend called {name} any more; GET /v1/models lists them",
             )
-        doc = jsonio.load_object(call.body)
+        doc = jsonio.load_object(bytes(call.body))
         model, stream = command.peek(doc)
         request = command.decode_request(doc, model=model, stream=stream)
         model_of(backend, model)

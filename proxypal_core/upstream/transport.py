@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from proxypal_core.hub.failure import Failure, Kind
+from proxypal_core.wire.spliced import Spliced
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -14,7 +15,7 @@ class Call(msgspec.Struct, frozen=True):
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes = b""
+    body: bytes | Spliced = b""
     proxy: str = ""
 
     def __repr__(self) -> str:

@@ -1,18 +1,20 @@
 """JSON in and out, and typed reads whose errors name the path. The only importer of orjson."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import orjson
+
+from proxypal_core.wire.spliced import Spliced
 
 JsonObject: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 
 _DEPTH_LIMIT = 200
+"""What orjson reads it may still not write: that stops at 254, our own wrapping included."""
+_CONTAINERS = (dict, list)
 _SHORT = 4096
-_WRITTEN_DEPTH = 254
-"""What orjson reads it may still not write: that stops here, our own wrapping included."""
 
 
 class Malformed(ValueError):
@@ -34,7 +36,7 @@ def loads(data: bytes | str) -> Any:
         value = orjson.loads(data)
     except (orjson.JSONDecodeError, RecursionError) as error:
         raise Malformed("", f"not valid JSON: {error}") from None
-    if _may_be_deep(data) and _is_deep(value):
+    if len(data) > 2 * _DEPTH_LIMIT and _may_be_deep(data) and _is_deep(value):
         raise Malformed("", "is nested too deeply")
     return value
 
@@ -61,13 +63,17 @@ def _has_many(data: bytes, bracket: bytes) -> bool:
 
 
 def _is_deep(value: Any) -> bool:
-    for _ in range(_WRITTEN_DEPTH - _DEPTH_LIMIT):
-        value = [value]
-    try:
-        orjson.dumps(value)
-    except TypeError:
-        return True
-    return False
+    level: list[Any] = [[value]]
+    for _ in range(_DEPTH_LIMIT + 1):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in _CONTAINERS
+        ]
+        if not level:
+            return False
+    return True
 
 
 def unescaped(text: bytes | bytearray) -> str:
@@ -208,15 +214,30 @@ def replace_string(
     """*body*, valid JSON, with the string at *path* (keys from the root) replaced by *new*.
     *document* is what it says, where that is known.
 
-    Everything else stays byte for byte: number spellings, key order, white space. Returns *body*
-    as it is when there is no string at *path*.
+    Everything else stays byte for byte: number spellings, key order, white space; all of it where
+    there is no string at *path*.
 
     Raises:
         Malformed: *body* is not valid JSON.
     """
+    return b"".join(_with_string(body, path, new, document))
+
+
+def with_string(
+    body: bytes, path: tuple[str, ...], new: str, *, document: JsonObject | None = None
+) -> Spliced:
+    """What ``replace_string`` gives, of which nothing was copied.
+
+    Raises:
+        Malformed: *body* is not valid JSON.
+    """
+    return Spliced(_with_string(body, path, new, document))
+
+
+def _with_string(
+    body: bytes, path: tuple[str, ...], new: str, document: JsonObject | None
+) -> Sequence[bytes | memoryview]:
     spans = _string_spans(body, path, loads(body) if document is None else document)
-    if not spans:
-        return body
     literal = orjson.dumps(new)
     whole = memoryview(body)
     pieces: list[bytes | memoryview] = []
@@ -225,7 +246,7 @@ def replace_string(
         pieces += (whole[done:start], literal)
         done = end
     pieces.append(whole[done:])
-    return b"".join(pieces)
+    return pieces
 
 
 _LONG = 16 * 1024

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from proxypal_core.hub.failure import Kind
 from proxypal_core.upstream.http import HttpTransport
 from proxypal_core.upstream.transport import Broken, Call
+from proxypal_core.wire.spliced import Spliced
 from tests.certificate import self_signed
 from tests.fault_server import (
     SCENARIOS,
@@ -339,6 +340,25 @@ async def test_three_hundred_streams_do_not_wait_for_one_another(http, fault_ser
 
     assert together == 300
     assert {a + b for a, b in zip(first, rest, strict=True)} == {TEXT}
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 1_000_000])
+async def test_a_body_in_pieces_arrives_as_one(http, size):
+    text = bytes(range(32, 127)) * (size // 95)
+    body = Spliced([memoryview(text)[:5], b"new", memoryview(text)[9:]])
+    received = []
+
+    async def serve(reader, writer):
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0])
+            received.append(await reader.readexactly(length))
+            writer.write(OK)
+
+    async with listening(serve) as origin:
+        for _ in range(2):
+            assert await body_of(await http.open(call(origin, body=body))) == b"ok"
+
+    assert received == [text[:5] + b"new" + text[9:]] * 2
 
 
 async def test_an_answer_that_was_read_gives_its_connection_back(http, fault_server):

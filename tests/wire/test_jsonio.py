@@ -68,6 +68,18 @@ def test_one_string_changes_and_nothing_else_does(before, after, old, new, separ
         assert len(changed) - len(body) == len(jsonio.dumps(new)) - len(literal)
 
 
+@given(st.integers(0, 40_000), st.integers(0, 40_000), words)
+def test_a_changed_string_copies_nothing_of_the_rest(before, after, new):
+    body = b'{"a":"%b","model":"m","z":"%b"}' % (b"x" * before, b"y" * after)
+
+    changed = jsonio.with_string(body, ("model",), new)
+
+    shared = sum(len(piece) for piece in changed.pieces if isinstance(piece, memoryview))
+    assert bytes(changed) == body.replace(b'"m"', jsonio.dumps(new))
+    assert len(changed) == len(bytes(changed))
+    assert shared == len(body) - len(b'"m"')
+
+
 @pytest.mark.parametrize(
     ("body", "path", "changed"),
     [
@@ -100,11 +112,20 @@ def test_separators_are_escaped_and_mean_the_same():
     assert jsonio.loads(escaped) == jsonio.loads(text)
 
 
-def test_what_could_not_be_written_again_is_not_read():
-    with pytest.raises(jsonio.Malformed):
-        jsonio.loads("[" * 250 + "]" * 250)
+@pytest.mark.parametrize(
+    ("left", "right", "deepest"), [("[", "]", 200), ('{"a":', "}", 200), ('[{"b":[]},', "]", 198)]
+)
+@pytest.mark.parametrize("text", [str, str.encode])
+def test_what_could_not_be_written_again_is_not_read(left, right, deepest, text):
+    whole, deeper = (text(left * n + "1" + right * n) for n in (deepest, deepest + 1))
 
-    assert jsonio.dumps({"a": jsonio.loads("[" * 190 + "]" * 190)})
+    assert jsonio.dumps({"a": jsonio.loads(whole)})
+    with pytest.raises(jsonio.Malformed, match="nested too deeply"):
+        jsonio.loads(deeper)
+
+
+def test_brackets_in_a_text_nest_nothing():
+    assert jsonio.loads(jsonio.dumps("[" * 5000)) == "[" * 5000
 
 
 def test_an_integer_has_64_bits():
