@@ -67,7 +67,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         """Whether *model*, the provider's own name, may be asked of this account; empty where a
         request is about no model.
         """
-        if matches(model, self.excluded_models):
+        if self.excluded_models and matches(model, self.excluded_models):
             return False
         return not self.models or not model or matches(model, self.models)
 

@@ -35,8 +35,9 @@ class Affinity:
     def bind(self, provider: str, session: Session | None, account: str, now: float) -> None:
         if session is None:
             return
-        self._bound[provider, session.key] = (account, now)
-        self._bound.move_to_end((provider, session.key))
+        key = (provider, session.key)
+        self._bound[key] = (account, now)
+        self._bound.move_to_end(key)
         if len(self._bound) > self._most:
             self._bound.popitem(last=False)
 

@@ -1,5 +1,7 @@
 """How one request goes on after a failure: whom not to ask again, and when to give up."""
 
+from collections.abc import Collection
+
 from proxypal_core.accounts.lease import Lease, NoneReady, Target
 from proxypal_core.accounts.verdict import VERDICTS
 from proxypal_core.hub.failure import Failure, Kind
@@ -32,8 +34,8 @@ class Attempts:
         self.last: Failure | None = None
 
     @property
-    def tried(self) -> frozenset[tuple[str, Target]]:
-        return frozenset(self._tried)
+    def tried(self) -> Collection[tuple[str, Target]]:
+        return self._tried.keys()
 
     @property
     def over(self) -> bool:

@@ -663,16 +663,17 @@ def _rank(account: Account, order: Mapping[str, Sequence[str]]) -> int | None:
     return named.index(account.id) if account.id in named else None
 
 
-def _groups(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:
+def _groups(targets: Sequence[Target]) -> Sequence[Sequence[Target]]:
     """*targets* in the order to try them; those that take turns are in one group."""
-    group: list[Target] = []
+    if len(targets) <= 1:
+        return (targets,) if targets else ()
+    groups: list[list[Target]] = []
     for target in targets:
-        if group and not target.together:
-            yield group
-            group = []
-        group.append(target)
-    if group:
-        yield group
+        if groups and target.together:
+            groups[-1].append(target)
+        else:
+            groups.append([target])
+    return groups
 
 
 def _worse(one: Health, other: Health) -> Health:

@@ -84,14 +84,14 @@ def shown_keys(
     """Every key that a request shows, in all the places where clients put one; first the one in the
     place that *dialect* has for it.
     """
+    keys = []
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    keys = [headers[name] for name in _KEY_HEADERS if headers.get(name)]
-    token = token.strip()
-    if token and scheme.lower() == "bearer":
-        keys.insert(0, token)
+    if scheme.lower() == "bearer" and (token := token.strip()):
+        keys.append(token)
+    keys += [headers[name] for name in _KEY_HEADERS if headers.get(name)]
     if query and (key := query.get("key")):
         keys.append(key)
-    own = headers.get(_OWN_PLACES.get(dialect, ""))
+    own = headers.get(_OWN_PLACES[dialect]) if dialect in _OWN_PLACES else None
     if own and keys[0] is not own:
         keys.remove(own)
         keys.insert(0, own)
@@ -190,7 +190,11 @@ class Keyring:
 
     def _found(self, shown: Sequence[str]) -> ClientKey | None:
         # Found by its digest: what the time taken tells of that, tells nothing of a key.
-        return next((self._by_digest[d] for d in map(digest, shown) if d in self._by_digest), None)
+        for key in shown:
+            found = self._by_digest.get(digest(key))
+            if found is not None:
+                return found
+        return None
 
 
 _REACHED: Mapping[str, tuple[Kind, str]] = {

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
-from aiohttp import web
 
 from proxypal_core.accounts import limits, rules
 from proxypal_core.accounts.account import masked
@@ -81,13 +80,13 @@ class Exchange:
             Refused: nothing was sent, and this is why.
         """
         try:
-            return await self._run(request)
+            if self._ask.stream:
+                return await self._streamed(request)
+            return await self._attempts(request)
         finally:
             self._deadline.close()
 
-    async def _run(self, request: Request) -> Answer:
-        if not self._ask.stream:
-            return await self._attempts(request)
+    async def _streamed(self, request: Request) -> Answer:
         down = self._down = Downstream(
             request,
             heartbeat=self._ask.dialect.HEARTBEAT,
@@ -108,38 +107,40 @@ class Exchange:
             self._down = None  # they know each other: nothing else would free them at once
 
     async def _attempts(self, request: Request) -> Answer:
-        attempts = Attempts(self._services.attempts, self._services.patience)
+        services, ask = self._services, self._ask
+        attempts = Attempts(services.attempts, services.patience)
+        ends = 0.0
         while not attempts.over:
-            lease = await self._lease(attempts)
+            try:
+                lease = services.pool.lease(
+                    ask.targets, tried=attempts.tried, avoid=attempts.avoid, session=ask.session
+                )
+            except NoneReady as none:
+                ends = ends or services.queue.ends()
+                await self._wait(none, attempts, ends)
+                continue
+            ends = 0.0
             result = await self._attempt(lease, request)
             if not isinstance(result, Failure):
                 return result
             attempts.failed(lease, result)
-        raise Refused(nobody.exhausted(attempts.last, self._services.clock()))
+        raise Refused(nobody.exhausted(attempts.last, services.clock()))
 
-    async def _lease(self, attempts: Attempts) -> Lease:
-        """The next account to ask, after waiting for it if that is worth while.
+    async def _wait(self, none: NoneReady, attempts: Attempts, ends: float) -> None:
+        """Return when an account may be ready; one that is busy is waited for until *ends*, by the
+        loop's clock.
 
         Raises:
-            Refused: there is none.
+            Refused: it is not worth while to wait.
         """
-        services, ask = self._services, self._ask
-        ends = 0.0
-        while True:
-            try:
-                return services.pool.lease(
-                    ask.targets, tried=attempts.tried, avoid=attempts.avoid, session=ask.session
-                )
-            except NoneReady as none:
-                now = services.clock()
-                ends = ends or services.queue.ends()
-                pause = attempts.pause(none, now=now, jitter=services.jitter())
-                if pause is not None:
-                    await services.sleep(pause)
-                elif not (none.busy and await services.queue.wait(ends)):
-                    raise Refused(
-                        nobody.ready(none, attempts.last, model=ask.model, now=now)
-                    ) from None
+        services = self._services
+        now = services.clock()
+        pause = attempts.pause(none, now=now, jitter=services.jitter())
+        if pause is not None:
+            await services.sleep(pause)
+        elif not (none.busy and await services.queue.wait(ends)):
+            failure = nobody.ready(none, attempts.last, model=self._ask.model, now=now)
+            raise Refused(failure) from None
 
     async def _attempt(self, lease: Lease, request: Request) -> Answer | Failure:
         """One account asked: the finished answer, or how it failed before anything was sent."""
@@ -212,7 +213,8 @@ class Exchange:
         self._answered_with = reply.headers
         try:
             now = self._services.clock()
-            self._services.pool.note(lease, limits.gauges(reply.headers, now))
+            if gauges := limits.gauges(reply.headers, now):
+                self._services.pool.note(lease, gauges)
             if not 200 <= reply.status < 300:
                 return await self._refusal(prepared, reply)
             if prepared.encoded is not None:
@@ -268,7 +270,9 @@ class Exchange:
         self._first_content()
         if self._sent is not None:
             self._sent(body)
-        return await request.send(body, {**self._headers(), "content-type": "application/json"})
+        headers = self._headers()
+        headers["content-type"] = "application/json"
+        return await request.send(body, headers)
 
     async def _estimated(self, tokens: int, request: Request) -> Answer:
         """An answer of our own, labelled as such, where the provider cannot count."""
@@ -377,16 +381,14 @@ class Exchange:
 
     async def _forward(self, reply: way_out.Reply, request: Request) -> Answer:
         """An answer in nobody's dialect (a file, speech, embeddings), byte for byte."""
-        answer = web.StreamResponse(status=reply.status, headers=self._headers())
-        answer.headers.update(passing.of_body(reply.headers))
         self._first_content()
-        await answer.prepare(request)
+        headers = {**self._headers(), **passing.of_body(reply.headers)}
+        answer = request.stream(headers.items(), reply.status)
         while data := await self._deadline.within(self._services.timeouts.idle, reply.read()):
             if self._sent is not None:
                 self._sent(data)
             await answer.write(data)
-        await answer.write_eof()
-        return answer
+        return await answer.end()
 
     async def _read_all(self, reply: way_out.Reply, limit: int) -> bytes:
         pieces: list[bytes] = []

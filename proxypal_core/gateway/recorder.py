@@ -30,13 +30,13 @@ class Recorder(msgspec.Struct, frozen=True):
     def note(self, record: Record, client: ClientKey | None) -> None:
         """Price *record*, and have it counted, kept and told. *client* is whose key it came with."""
         record.cost = prices.cost(record)
+        used = tokens(record.usage)
         if client is not None:
             # As vendors do, without what was read from a cache: an agent sends its whole
             # conversation with every request.
-            kinds = tokens(record.usage)
-            counted = kinds["input"] + kinds["output"] + kinds["cache_write"]
+            counted = used["input"] + used["output"] + used["cache_write"]
             self.ledger.used(client, counted, record.cost or 0.0)
-        self.metrics.note(record)
+        self.metrics.note(record, used)
         self.usage.put(record)
         self.last_requests.note(record)
         self.feed.publish("exchange", record)

@@ -94,15 +94,14 @@ def row(record: Record) -> Mapping[str, Any]:
 
 
 def summary(record: Record) -> Mapping[str, str | int | float]:
-    """*record* as one log line's worth."""
+    """*record* as one log line's worth, but for its id."""
     return {
-        "id": record.id,
         "path": record.path,
         "model": record.model,
         "status": record.status,
         "outcome": record.outcome,
         "asked": " > ".join([f"{a.account}/{a.model}={a.outcome}" for a in record.attempts]),
-        "seconds": round(record.duration, 3),
+        "seconds": round(record.duration * 1000) / 1000,
         "tokens_in": record.usage.input_total,
         "tokens_out": record.usage.output_total,
     }

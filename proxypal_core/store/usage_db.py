@@ -9,12 +9,11 @@ wait, the newest are dropped and counted. Hours are kept for good, requests as l
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
-from operator import add
 from threading import Lock
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import structlog
@@ -37,7 +36,6 @@ _LARGEST = 2**40
 
 By: TypeAlias = Literal["day", "week", "hour", "model", "account", "key", "agent", "provider"]
 
-_K = TypeVar("_K")
 log = structlog.get_logger(__name__)
 
 
@@ -74,16 +72,9 @@ class Totals(msgspec.Struct):
 _KINDS = ("input", "output", "cache_read", "cache_write", "reasoning")
 _COUNTS = ("requests", "failed", "priced", *_KINDS)
 _SUMS = (*_COUNTS, "cost")
-_DIMENSIONS: Mapping[str, Callable[[Record], str]] = {
-    "": lambda _: "",
-    "account": lambda record: record.served_by,
-    "agent": lambda record: record.agent,
-    "key": lambda record: record.client,
-    "model": lambda record: record.provider and f"{record.provider}/{record.served_model}",
-    "provider": lambda record: record.provider,
-}
-"""What each hour is added up by, and the name under which a request counts there. All combinations
-together would be one row for each, and far more to add up when something is asked.
+_DIMENSIONS = ("", "account", "agent", "key", "model", "provider")
+"""What each hour is added up by. All combinations together would be one row for each, and far more to
+add up when something is asked.
 """
 _KEY = ("dimension", "hour", "name")
 _COLUMNS: Mapping[str, str] = {
@@ -329,30 +320,37 @@ def _text(text: str) -> str:
     return short if short.isascii() else short.encode("utf-8", "replace").decode()
 
 
-def _tokens(record: Record) -> tuple[int, ...]:
-    used = tokens(record.usage)
-    return tuple([min(max(0, used[kind]), _LARGEST) for kind in _KINDS])
+def _named_in(record: Record) -> tuple[str, ...]:
+    """The name under which *record* counts in each of the ``_DIMENSIONS``."""
+    model = record.provider and f"{record.provider}/{record.served_model}"
+    return ("", record.served_by, record.agent, record.client, model, record.provider)
+
+
+def _tokens(record: Record) -> Sequence[int]:
+    used = tuple(tokens(record.usage).values())
+    if min(used) < 0 or max(used) > _LARGEST:
+        return [min(max(0, many), _LARGEST) for many in used]
+    return used
 
 
 def _by_hour(records: Sequence[Record], used: Sequence[Sequence[int]]) -> Iterable[Sequence[Any]]:
     """The rows of ``usage_hours`` that *records* add up to, each of which *used* so many tokens."""
     # Most have all their names in common: they are added up first, and then by each name.
-    alike: dict[tuple[int, tuple[str, ...]], Sequence[float]] = {}
+    alike: dict[tuple[float, tuple[str, ...]], list[Sequence[float]]] = {}
     for record, kinds in zip(records, used, strict=True):
         failed, priced = is_failure(record.outcome), record.cost is not None
         adds: Sequence[float] = (1, failed, priced, *kinds, record.cost or 0.0)
-        names = tuple([named(record) for named in _DIMENSIONS.values()])
-        _add(alike, (int(record.at // HOUR * HOUR), names), adds)
-    hours: dict[tuple[str, int, str], Sequence[float]] = {}
-    for (hour, names), sums in alike.items():
+        alike.setdefault((record.at // HOUR, _named_in(record)), []).append(adds)
+    hours: dict[tuple[str, int, str], list[Sequence[float]]] = {}
+    for (hour, names), rows in alike.items():
+        sums = _sums(rows)
         for dimension, name in zip(_DIMENSIONS, names, strict=True):
-            _add(hours, (dimension, hour, _text(name)), sums)
-    return [(*key, *sums) for key, sums in hours.items()]
+            hours.setdefault((dimension, int(hour) * HOUR, _text(name)), []).append(sums)
+    return [(*key, *_sums(rows)) for key, rows in hours.items()]
 
 
-def _add(sums: dict[_K, Sequence[float]], key: _K, adds: Sequence[float]) -> None:
-    before = sums.get(key)
-    sums[key] = adds if before is None else tuple(map(add, before, adds))
+def _sums(rows: Iterable[Sequence[float]]) -> Sequence[float]:
+    return tuple(map(sum, zip(*rows, strict=True)))
 
 
 def _requests(db: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[int, Record]]:

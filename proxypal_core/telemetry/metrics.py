@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from proxypal_core.accounts.standing import Standing
-from proxypal_core.metering import Record, tokens
+from proxypal_core.metering import Record
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -52,27 +52,27 @@ class Histogram:
 
     def __init__(self, name: str, description: str, *labels: str) -> None:
         self.name, self.description, self.labels = name, description, labels
-        self._buckets: dict[Labels, list[int]] = {}
-        self._sums: dict[Labels, float] = {}
+        self._series: dict[Labels, list[float]] = {}
+        """How many values each bucket has, and the sum of all."""
 
     def observe(self, value: float, *labels: str) -> None:
-        buckets = self._buckets.get(labels)
-        if buckets is None:
-            if len(self._buckets) >= MOST_SERIES:
+        series = self._series.get(labels)
+        if series is None:
+            if len(self._series) >= MOST_SERIES:
                 labels = (OTHER,) * len(labels)
-            buckets = self._buckets.setdefault(labels, [0] * (len(SECONDS) + 1))
-        buckets[bisect_left(SECONDS, value)] += 1
-        self._sums[labels] = self._sums.get(labels, 0.0) + value
+            series = self._series.setdefault(labels, [0] * (len(SECONDS) + 2))
+        series[bisect_left(SECONDS, value)] += 1
+        series[-1] += value
 
     def samples(self) -> Iterator[str]:
         bounds = [*(f"{bound:g}" for bound in SECONDS), "+Inf"]
-        for labels, buckets in self._buckets.items():
+        for labels, (*buckets, total) in self._series.items():
             named = list(zip(self.labels, labels, strict=True))
-            count = 0
+            count = 0.0
             for bound, many in zip(bounds, buckets, strict=True):
                 count += many
                 yield sample(f"{self.name}_bucket", [*named, ("le", bound)], count)
-            yield sample(f"{self.name}_sum", named, self._sums[labels])
+            yield sample(f"{self.name}_sum", named, total)
             yield sample(f"{self.name}_count", named, count)
 
 
@@ -119,8 +119,8 @@ class Metrics:
             "proxypal_request_duration_seconds", "From a request to its end.", "dialect"
         )
 
-    def note(self, record: Record) -> None:
-        """Count *record*, which has ended."""
+    def note(self, record: Record, used: Mapping[str, int]) -> None:
+        """Count *record*, which has ended and *used* so many tokens of each kind."""
         provider, model = record.provider, record.served_model
         self._requests.add(1, record.dialect, provider, model, record.outcome)
         self._duration.observe(record.duration, record.dialect)
@@ -128,7 +128,7 @@ class Metrics:
             self._first_content.observe(record.first_content, provider)
         for attempt in record.attempts:
             self._attempts.add(1, attempt.account, attempt.outcome)
-        for kind, many in tokens(record.usage).items():
+        for kind, many in used.items():
             if many:
                 self._tokens.add(many, provider, model, kind)
         if record.cost is None:

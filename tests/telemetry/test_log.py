@@ -390,7 +390,6 @@ def test_a_file_that_cannot_be_written_is_an_error(configured, tmp_path):
 # ── a line for every request ─────────────────────────────────────────────────────────────────
 
 TOLD = {
-    "id": "an id",
     "n": 1,
     "f": 0.5,
     "path": "/v1",
@@ -404,8 +403,8 @@ TOLD = {
 @formats
 def test_the_line_of_an_exchange_is_as_structlog_would_write_it(configured, capsys, form):
     configured(format=form)
-    structlog.get_logger("some.where").info("exchange", **TOLD)
-    log.exchange(TOLD, "some.where")
+    structlog.get_logger("some.where").info("exchange", id="17", **TOLD)
+    log.exchange("17", TOLD, "some.where")
 
     slow, quick = capsys.readouterr().err.splitlines()
     moment = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
@@ -416,13 +415,42 @@ def test_the_line_of_an_exchange_is_as_structlog_would_write_it(configured, caps
 @pytest.mark.parametrize("canary", CANARIES)
 def test_the_line_of_an_exchange_is_scrubbed(configured, capsys, form, canary):
     configured(format=form)
-    log.exchange({"path": f"/v1/ {canary}"}, "some.where")
+    log.exchange("17", {"path": f"/v1/ {canary}"}, "some.where")
 
     assert_nothing_of(canary, capsys.readouterr().err)
 
 
+async def test_lines_of_exchanges_come_before_whatever_is_logged_after_them(configured, capsys):
+    logger = configured()
+    log.exchange("17", {"n": 1}, "some.where")
+    log.exchange("18", {"n": 2}, "some.where")
+    waiting = capsys.readouterr().err
+    logger.info("after")
+
+    assert waiting == ""
+    assert re.findall(r"n=\d|after", capsys.readouterr().err) == ["n=1", "n=2", "after"]
+
+
+async def test_no_more_lines_wait_than_are_written_together(configured, capsys):
+    configured()
+    for number in range(2 * log._TOGETHER):
+        log.exchange("17", {"n": number}, "some.where")
+
+    assert len(capsys.readouterr().err.splitlines()) == 2 * log._TOGETHER
+
+
+def test_a_text_is_scrubbed_of_a_secret_that_is_told_after_it_was_seen(configured, capsys):
+    configured()
+    log.exchange("17", {"path": "/v1/very-secret"}, "some.where")
+    log.leave_out({"very-secret"})
+    capsys.readouterr()
+    log.exchange("17", {"path": "/v1/very-secret"}, "some.where")
+
+    assert "path=/v1/***" in capsys.readouterr().err
+
+
 def test_the_line_of_an_exchange_is_as_important_as_any(configured, capsys):
     configured(level="warning")
-    log.exchange(TOLD, "some.where")
+    log.exchange("17", TOLD, "some.where")
 
     assert capsys.readouterr().err == ""

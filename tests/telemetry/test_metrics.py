@@ -11,7 +11,7 @@ from proxypal_core.accounts.lease import Target
 from proxypal_core.accounts.pool import Pool
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.hub.messages import Usage
-from proxypal_core.metering import Attempt, Record
+from proxypal_core.metering import Attempt, Record, tokens
 from proxypal_core.telemetry import metrics
 from proxypal_core.telemetry.metrics import SECONDS, Counter, Histogram, Metrics
 from tests.proxy import StoppedClock
@@ -47,6 +47,10 @@ def read(text):
 
 def record(**fields):
     return Record(id="1", at=0.0, dialect="anthropic", path="/", **fields)
+
+
+def noted(counted, one):
+    counted.note(one, tokens(one.usage))
 
 
 def told(counted, standings=(), dropped=0):
@@ -87,7 +91,8 @@ def test_a_bucket_holds_all_that_took_no_longer(values):
 
 def test_a_request_is_counted_by_who_asked_and_who_answered():
     counted = Metrics()
-    counted.note(
+    noted(
+        counted,
         record(
             attempts=[Attempt("p:a", "m", "rate_limit"), Attempt("p:b", "m", "served")],
             served_by="p:b",
@@ -98,7 +103,7 @@ def test_a_request_is_counted_by_who_asked_and_who_answered():
             duration=4.0,
             usage=Usage(100, 60, 10, 7, 2),
             cost=0.5,
-        )
+        ),
     )
     samples, kinds = told(counted)
 
@@ -123,7 +128,7 @@ def test_a_request_is_counted_by_who_asked_and_who_answered():
 
 def test_a_request_without_a_price_is_counted_as_such():
     counted = Metrics()
-    counted.note(record(provider="p", served_model="m", outcome="served"))
+    noted(counted, record(provider="p", served_model="m", outcome="served"))
     samples, _ = told(counted)
 
     of_model = (("provider", "p"), ("model", "m"))
@@ -161,7 +166,7 @@ def test_names_that_clients_choose_do_not_grow_without_end(monkeypatch):
     monkeypatch.setattr(metrics, "MOST_SERIES", 3)
     counted = Metrics()
     for number in range(10):
-        counted.note(record(provider="p", served_model=f"m-{number}", outcome="served"))
+        noted(counted, record(provider="p", served_model=f"m-{number}", outcome="served"))
     samples, _ = told(counted)
 
     requests = [many for (name, _), many in samples.items() if name == "proxypal_requests_total"]
