@@ -8,11 +8,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
-
+from proxypal_core.gateway.connection import Connection, Handler
 from proxypal_core.gateway.request import Answer, Request
-from proxypal_core.gateway.server import Connection, Handler
+from proxypal_core.gateway.server import Server
 
 _LOOK = 0.05
 """Seconds between two looks at the connections."""
@@ -32,8 +30,8 @@ class Drain:
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
-        self._answering: dict[RequestHandler, asyncio.Task[object] | None] = {}
-        self._leaving: set[RequestHandler] = set()
+        self._answering: dict[Connection, asyncio.Task[object] | None] = {}
+        self._leaving: set[Connection] = set()
         """Connections whose last answer is on its way."""
         self._ending = False
 
@@ -43,7 +41,7 @@ class Drain:
         return len(self._answering)
 
     async def __call__(self, request: Request) -> Answer:
-        connection = request.protocol
+        connection = request.connection
         self._answering[connection] = asyncio.current_task()
         try:
             return await self._handler(request)
@@ -53,17 +51,17 @@ class Drain:
                 self._leaving.add(connection)
                 connection.close()  # after this answer
 
-    async def finish(self, server: web.Server, seconds: float, now: asyncio.Event) -> None:
+    async def finish(self, server: Server, seconds: float, now: asyncio.Event) -> None:
         """Wait until nobody of *server* is being answered, for *seconds* or until *now* is set. Who
         has no whole answer then is told why: their handlers are cancelled with ``REASON``.
         """
         self._ending = True
         await asyncio.sleep(0)  # who has asked before is being answered then
         for connection in server.connections:
-            if connection not in self._answering and not _is_new(connection):
+            if connection not in self._answering and not connection.is_new:
                 connection.close()
-        if any(map(_is_new, server.connections)):
-            await _until(lambda: now.is_set() or not any(map(_is_new, server.connections)), NEW)
+        if _has_new(server):
+            await _until(lambda: now.is_set() or not _has_new(server), NEW)
         if await _until(lambda: not self._answering or now.is_set(), seconds) and not now.is_set():
             await _until(
                 lambda: self._leaving.isdisjoint(server.connections) or now.is_set(), LAST_BYTES
@@ -75,8 +73,8 @@ class Drain:
         await _until(lambda: not self._answering, _LAST_WORDS)
 
 
-def _is_new(connection: RequestHandler) -> bool:
-    return isinstance(connection, Connection) and connection.is_new
+def _has_new(server: Server) -> bool:
+    return any(connection.is_new for connection in server.connections)
 
 
 async def _until(done: Callable[[], bool], seconds: float) -> bool:

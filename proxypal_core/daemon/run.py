@@ -35,7 +35,7 @@ from proxypal_core.daemon.site import BACKLOG, Site
 from proxypal_core.daemon.worker import Worker
 from proxypal_core.gateway.guard import Limits
 from proxypal_core.gateway.owned import Files
-from proxypal_core.gateway.server import parser_is_compiled, server
+from proxypal_core.gateway.server import Server, server
 from proxypal_core.settings.schema import Listen, Settings, Tls
 from proxypal_core.telemetry import log as telemetry
 from proxypal_core.upstream.refresh import Profiles
@@ -88,14 +88,8 @@ def run(
     *worker*, as that one of several.
 
     Raises:
-        CannotStart: as ``serve``, or aiohttp was built without its parser.
+        CannotStart: as ``serve``.
     """
-    if not parser_is_compiled():
-        raise CannotStart(
-            "aiohttp's HTTP parser in C is missing, and the one in Python is not safe enough. Unset"
-            " AIOHTTP_NO_EXTENSIONS, or install aiohttp with its extensions.",
-            EXIT_FAILED,
-        )
     raise_file_limit()
     leave_no_core()
 
@@ -175,7 +169,7 @@ async def serve(
                 log.info("stopping", requests=drain.answering, drain_seconds=DRAIN)
                 supervisor.stopping(f"requests to finish: {drain.answering}")
                 served.handler.close()
-                await _end(runner, drain, given)
+                await _end(runner, guarded, drain, given)
             finally:
                 await runner.cleanup()
 
@@ -257,11 +251,10 @@ async def _listening(
     return base_url(host, port, tls=tls is not None)
 
 
-async def _end(runner: web.ServerRunner, drain: Drain, given: Orders) -> None:
+async def _end(runner: web.ServerRunner, guarded: Server, drain: Drain, given: Orders) -> None:
     for site in runner.sites:
         await site.stop()
-    if runner.server is not None:
-        await drain.finish(runner.server, DRAIN, given.now)
+    await drain.finish(guarded, DRAIN, given.now)
 
 
 def _certificate(tls: Tls) -> Certificate | None:

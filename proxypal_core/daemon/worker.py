@@ -18,9 +18,10 @@ from aiohttp import web
 from proxypal_core.daemon.orders import Orders
 from proxypal_core.dialects import DIALECTS
 from proxypal_core.gateway import answers, surface
+from proxypal_core.gateway.connection import Handler
 from proxypal_core.gateway.guard import Limits
-from proxypal_core.gateway.request import Answer, Request
-from proxypal_core.gateway.server import Handler, server
+from proxypal_core.gateway.request import Answer, Request, Sent
+from proxypal_core.gateway.server import server
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.settings import schema
 from proxypal_core.settings.schema import Settings
@@ -123,9 +124,9 @@ def _to(socket: Path) -> aiohttp.ClientSession:
     )
 
 
-def _segment(request: web.BaseRequest) -> str:
+def _segment(request: Request) -> str:
     """The first of the path; ``surface`` decides the same way what is no provider's prefix."""
-    return request.rel_url.raw_path[1:].partition("/")[0]
+    return request.path[1:].partition("/")[0]
 
 
 class _HandsOver:
@@ -141,8 +142,8 @@ class _HandsOver:
         try:
             asked = self._first.request(
                 request.method,
-                f"http://worker{request.raw_path}",
-                headers=_passed(request.headers, _HOP_BY_HOP | _BODY_S_FORM),
+                f"http://worker{request.target}",
+                headers=_passed(request.pairs, _HOP_BY_HOP | _BODY_S_FORM),
                 data=await request.read() or None,
                 allow_redirects=False,
                 skip_auto_headers=("user-agent", "content-type", "accept", "accept-encoding"),
@@ -158,23 +159,20 @@ class _HandsOver:
             return answers.refusal(DIALECTS[surface.CHAT], failure, "")
 
 
-def _passed(headers: Mapping[str, str], without: frozenset[str]) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in headers.items() if name.lower() not in without]
+def _passed(headers: Iterable[tuple[str, str]], without: frozenset[str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in headers if name.lower() not in without]
 
 
-async def _told(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+async def _told(request: Request, answer: aiohttp.ClientResponse) -> Sent:
     """*answer* as it comes, to who made *request*."""
-    response = web.StreamResponse(status=answer.status, reason=answer.reason)
-    response.headers.extend(_passed(answer.headers, _HOP_BY_HOP))
-    await response.prepare(request)
+    headers = _passed(answer.headers.items(), _HOP_BY_HOP)
+    told = request.stream(headers, answer.status)
     try:
         async for piece in answer.content.iter_any():
-            await response.write(piece)
-        await response.write_eof()
+            await told.write(piece)
     except aiohttp.ClientError:
-        if request.transport is not None:
-            request.transport.abort()  # who reads it must not take it for whole
-    return response
+        request.connection.cut()  # who reads it must not take it for whole
+    return await told.end()
 
 
 class _WithMetrics:
@@ -195,9 +193,9 @@ class _WithMetrics:
             return answer
         if answer.status != 200 or not isinstance(answer.body, bytes):
             return answer
-        headers = _passed(request.headers, _HOP_BY_HOP)
+        headers = _passed(request.pairs, _HOP_BY_HOP)
         theirs = await asyncio.gather(
-            *(_metrics(session, request.raw_path, headers) for session in self._others.values())
+            *(_metrics(session, request.target, headers) for session in self._others.values())
         )
         numbers = (self._number, *self._others)
         texts = zip(numbers, (answer.body.decode(), *theirs), strict=True)

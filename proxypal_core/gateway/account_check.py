@@ -54,9 +54,7 @@ async def tried(front: Front, account: Account, request: Request) -> Outcome:
             account.id, ok=False, model="", outcome="no_model", seconds=0, message=message
         )
     clock = services.clock
-    record = Record(
-        id=front.new_id(), at=clock(), dialect=surface.CHAT, path=request.rel_url.raw_path
-    )
+    record = Record(id=front.new_id(), at=clock(), dialect=surface.CHAT, path=request.path)
     message = ""
     try:
         async with asyncio.timeout(SECONDS):

@@ -19,7 +19,7 @@ from proxypal_core.gateway import settings_api as settings
 from proxypal_core.gateway.front import Call, Front
 from proxypal_core.gateway.new_keys import NewKey
 from proxypal_core.gateway.openapi import Endpoint, Holder
-from proxypal_core.gateway.request import Request
+from proxypal_core.gateway.request import Answer, Request, Sent
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.wire import jsonio
 
@@ -251,7 +251,7 @@ def find(method: str, path: str) -> tuple[Endpoint, Mapping[str, str]]:
     raise surface.NotFound(surface.CHAT)
 
 
-async def serve(front: Front, request: Request, shown: Sequence[str]) -> web.StreamResponse:
+async def serve(front: Front, request: Request, shown: Sequence[str]) -> Answer:
     """The answer to *request*, which shows the keys *shown*.
 
     Raises:
@@ -259,7 +259,7 @@ async def serve(front: Front, request: Request, shown: Sequence[str]) -> web.Str
         NotFound: there is no such endpoint; only those who may call any are told.
     """
     holder = _holder(front, request, shown)
-    endpoint, at = find(request.method, request.rel_url.raw_path.rstrip("/"))
+    endpoint, at = find(request.method, request.path.rstrip("/"))
     if endpoint.holder == "admin" and holder != "admin":
         raise Refused(
             Failure(
@@ -268,13 +268,13 @@ async def serve(front: Front, request: Request, shown: Sequence[str]) -> web.Str
         )
     body: jsonio.JsonObject = {}
     if endpoint.body is not None:
-        access.check_content_type(request.headers.get("Content-Type"))
+        access.check_content_type(request.named.get("content-type"))
         body = jsonio.load_object(await request.read())
     answer = await endpoint.handler(front, Call(request, at, body))
-    return answer if isinstance(answer, web.StreamResponse) else answers.as_json(answer)
+    return answer if isinstance(answer, web.Response | Sent) else answers.as_json(answer)
 
 
-def _holder(front: Front, request: web.BaseRequest, shown: Sequence[str]) -> Holder:
+def _holder(front: Front, request: Request, shown: Sequence[str]) -> Holder:
     if access.is_admin(shown, front.admin):
         return "admin"
     if dashboard_session.is_signed_in(front.sessions, request):

@@ -62,10 +62,10 @@ def answer(name: str, headers: Mapping[str, str]) -> web.Response | None:
     if file is None:
         return None
     etag = {"etag": file.etag, **HEADERS}
-    if file.etag in headers.get("If-None-Match", ""):
+    if file.etag in headers.get("if-none-match", ""):
         return web.Response(status=304, headers=etag)
     shown = {"content-type": file.content_type, **etag}
-    if "gzip" in headers.get("Accept-Encoding", ""):
+    if "gzip" in headers.get("accept-encoding", ""):
         return web.Response(body=file.zipped, headers={"content-encoding": "gzip", **shown})
     return web.Response(body=file.body, headers=shown)
 

@@ -6,10 +6,12 @@ something must carry a header of the page's own besides.
 """
 
 from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
 
 from aiohttp import web
 
 from proxypal_core.gateway import access
+from proxypal_core.gateway.request import Request
 from proxypal_core.hub.failure import Failure, Kind, Refused
 
 COOKIE = "proxypal_dashboard"
@@ -54,22 +56,30 @@ class Sessions:
         return token
 
 
-def is_signed_in(sessions: Sessions, request: web.BaseRequest) -> bool:
+def is_signed_in(sessions: Sessions, request: Request) -> bool:
     """Whether the dashboard's page makes *request*.
 
     Raises:
         Refused: it would change something, and only the cookie says that the page makes it.
     """
-    if not sessions.holds(request.cookies.get(COOKIE, "")):
+    if not sessions.holds(_cookie(request)):
         return False
-    if request.method not in _READING and request.headers.get(HEADER) != "1":
+    if request.method not in _READING and request.named.get(HEADER) != "1":
         raise Refused(
             Failure(Kind.FORBIDDEN_HERE, f"a change with the dashboard's cookie needs {HEADER}: 1")
         )
     return True
 
 
-def entered(sessions: Sessions, request: web.BaseRequest) -> web.Response:
+def _cookie(request: Request) -> str:
+    try:
+        found = SimpleCookie(request.named.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def entered(sessions: Sessions, request: Request) -> web.Response:
     """The answer to a followed link: a cookie, and the way to the page without the code."""
     answer = web.Response(
         status=303,
@@ -88,6 +98,6 @@ def entered(sessions: Sessions, request: web.BaseRequest) -> web.Response:
             path="/",
             httponly=True,
             samesite="Strict",
-            secure=request.secure,
+            secure=request.connection.is_encrypted,
         )
     return answer

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import structlog
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import web
 
 from proxypal_core import routing
 from proxypal_core.accounts.client_keys import ClientKey
@@ -22,9 +22,9 @@ from proxypal_core.gateway.answers import refusal
 from proxypal_core.gateway.downstream import JsonArray, LegacyCompletions, Reframe
 from proxypal_core.gateway.exchange import Exchange, proxied_headers
 from proxypal_core.gateway.front import Front
+from proxypal_core.gateway.glance import glance
 from proxypal_core.gateway.prepare import Ask
-from proxypal_core.gateway.request import Answer, Request
-from proxypal_core.gateway.server import BODY_LIMIT
+from proxypal_core.gateway.request import BODY_LIMIT, Answer, Request, TooLarge
 from proxypal_core.gateway.sessions import session_of
 from proxypal_core.gateway.surface import Access, Match, Operation
 from proxypal_core.hub.failure import Failure, Kind, Refused
@@ -50,7 +50,7 @@ class Gateway:
 
     def __init__(self, front: Front) -> None:
         self.front = front
-        self._asking: dict[str, tuple[web.BaseRequest, ClientKey]] = {}
+        self._asking: dict[str, tuple[Request, ClientKey]] = {}
         """What is being answered, by its id, and who asks."""
 
     def use(self, front: Front) -> None:
@@ -68,7 +68,7 @@ class Gateway:
 
     async def __call__(self, request: Request) -> Answer:
         request_id = self.front.new_id()
-        path = request.rel_url.raw_path
+        path = request.path
         dialect = DIALECTS[surface.guess_dialect(path)]
         try:
             self._guard(request)
@@ -95,7 +95,7 @@ class Gateway:
             return refusal(dialect, refused.failure, request_id)
         except jsonio.Malformed as error:
             return refusal(dialect, _malformed(error), request_id)
-        except web.HTTPRequestEntityTooLarge:
+        except TooLarge:
             failure = Failure(
                 Kind.TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes; send less"
             )
@@ -109,9 +109,7 @@ class Gateway:
 
     def _guard(self, request: Request) -> None:
         host = request.named.get("host")
-        if request.version not in (HttpVersion10, HttpVersion11):
-            raise Refused(Failure(Kind.INVALID, "HTTP/1.1 and HTTP/1.0 are spoken here"))
-        if not request.raw_path.startswith("/"):
+        if not request.target.startswith("/"):
             raise Refused(
                 Failure(Kind.INVALID, "this is no forward proxy; take its address as base URL")
             )
@@ -124,17 +122,14 @@ class Gateway:
         route = match.route
         # Gemini's clients put their key into the query; the owner's has no business in a history.
         query = _NO_QUERY
-        if route.access is Access.CLIENT and request.rel_url.raw_query_string:
+        if route.access is Access.CLIENT and request.query_string:
             query = request.query
         shown = access.shown_keys(request.named, query, route.dialect)
+        if route.access is Access.ADMIN:
+            return await api.serve(self.front, request, shown)
         client = None
-        match route.access:
-            case Access.OPEN:
-                pass
-            case Access.ADMIN:
-                return await api.serve(self.front, request, shown)
-            case Access.CLIENT:
-                client = self.front.keyring.admit(shown, route.dialect)
+        if route.access is Access.CLIENT:
+            client = self.front.keyring.admit(shown, route.dialect)
         match route.operation:
             case Operation.HEALTH | Operation.ROOT:
                 return answers.as_json(self.front.health)
@@ -152,7 +147,7 @@ class Gateway:
     def _dashboard(self, request: Request, name: str) -> Answer:
         if not name and "code" in request.query:
             return dashboard_session.entered(self.front.sessions, request)
-        file = dashboard_files.answer(name, request.headers)
+        file = dashboard_files.answer(name, request.named)
         if file is None:
             raise surface.NotFound(surface.CHAT)
         return file
@@ -173,7 +168,7 @@ class Gateway:
             id=request_id,
             at=clock(),
             dialect=dialect.NAME,
-            path=request.rel_url.raw_path,
+            path=request.path,
             client=client.name if client else "",
             agent=agent_of(request.named),
         )
@@ -198,7 +193,7 @@ class Gateway:
             front.recorder.note(record, client)
             if heard and (keeps == "all" or is_failure(record.outcome)):
                 front.recorder.bodies.put(record.id, heard)
-            lines.exchange(summary(record), __name__)
+            lines.exchange(record.id, summary(record), __name__)
 
     async def _answer(
         self,
@@ -212,13 +207,14 @@ class Gateway:
         try:
             ask = await self._ask(request, match, dialect, record, heard)
             _check_model(client, ask.model)
-            kept = await self.front.conversations.answer(ask, record.client)
-            if kept is not None:
-                record.outcome = "served"
-                answer = answers.json_bytes(kept)
-                answer.headers["x-request-id"] = record.id
-                return answer
-            ask = await self.front.conversations.prepared(ask, record.client)
+            if dialect.NAME == surface.RESPONSES:  # the others refer to no earlier answer
+                kept = await self.front.conversations.answer(ask, record.client)
+                if kept is not None:
+                    record.outcome = "served"
+                    answer = answers.json_bytes(kept)
+                    answer.headers["x-request-id"] = record.id
+                    return answer
+                ask = await self.front.conversations.prepared(ask, record.client)
             sent = heard.told.add if heard else None
             return await Exchange(self.front.services, ask, record, sent).run(request)
         except (Refused, jsonio.Malformed) as error:
@@ -238,17 +234,17 @@ class Gateway:
         heard: Heard | None,
     ) -> Ask:
         has_body = request.method == "POST"
+        forms = match.route.operation is Operation.PASS
         if has_body:
-            access.check_content_type(
-                request.named.get("content-type"),
-                forms=match.route.operation is Operation.PASS,
-            )
+            access.check_content_type(request.named.get("content-type"), forms=forms)
         body = await request.read()
         if heard is not None:
             heard.asked.add(body)
         doc: jsonio.JsonObject = {}
-        if has_body and not _is_form(request.named):
-            doc = jsonio.load_object(body)
+        # Where all of it is looked at anyhow, it is parsed.
+        whole = dialect.NAME == surface.RESPONSES or match.route.operation is Operation.COMPLETIONS
+        if has_body and not (forms and _is_form(request.named)):
+            doc = jsonio.load_object(body) if whole else glance(body)
         model, stream = match.model, False
         reframe: Callable[[], Reframe] | None = None
         reshape: Callable[[bytes], bytes] | None = None
@@ -281,6 +277,7 @@ class Gateway:
             targets=self._targets(model, match, dialect),
             session=session,
             doc=doc,
+            glanced=not whole,
             body=body,
             headers=request.pairs,
             method=request.method,

@@ -1,8 +1,4 @@
-"""How long clients may keep us waiting, and how much of what they send is held at a time.
-
-aiohttp bounds neither: a connection that sends nothing, half a head or half a body stays open for
-ever, and every body is read whole before it is counted.
-"""
+"""How long clients may keep us waiting, and how much of what they send is held at a time."""
 
 import msgspec
 
@@ -30,6 +26,10 @@ class Limits(msgspec.Struct, frozen=True):
     bodies: int = 512 * MIB
     inflated: int = 16 * MIB
     ratio: int = 50
+
+    def inflated_from(self, size: int) -> int:
+        """Bytes that a body of *size* may become."""
+        return max(self.inflated, self.ratio * size)
 
 
 class Room:
@@ -76,7 +76,15 @@ WRONG_ENCODING = "this content-encoding is not read here; send gzip, deflate, zs
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate", "zstd"})
 
 
-def check_encoding(value: str) -> None:
-    """Refuse a Content-Encoding that is not undone before the body is read."""
-    if value.strip().lower() not in _ENCODINGS:
+def check_encoding(value: str) -> str:
+    """The Content-Encoding that is to be undone; empty if there is none.
+
+    Raises:
+        Refused: it is not undone here.
+    """
+    if not value:
+        return ""
+    encoding = value.strip().lower()
+    if encoding not in _ENCODINGS:
         raise Refused(Failure(Kind.MEDIA_TYPE, WRONG_ENCODING))
+    return "" if encoding == "identity" else encoding

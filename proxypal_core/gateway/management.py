@@ -17,6 +17,7 @@ from proxypal_core.gateway import usage_api
 from proxypal_core.gateway.dashboard_session import LINK_SECONDS
 from proxypal_core.gateway.explain import explanation
 from proxypal_core.gateway.front import Call, Front
+from proxypal_core.gateway.request import Sent
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.telemetry.metrics import CONTENT_TYPE
 
@@ -42,7 +43,7 @@ async def replicas(front: Front, call: Call) -> Mapping[str, Any]:
     return await front.sharing.seen()
 
 
-async def metrics(front: Front, call: Call) -> web.StreamResponse:
+async def metrics(front: Front, call: Call) -> web.Response:
     """What is counted, for Prometheus."""
     recorder, services = front.recorder, front.services
     text = recorder.metrics.text(
@@ -54,18 +55,16 @@ async def metrics(front: Front, call: Call) -> web.StreamResponse:
     return web.Response(body=text.encode(), headers={"content-type": CONTENT_TYPE})
 
 
-async def follow(front: Front, call: Call) -> web.StreamResponse:
+async def follow(front: Front, call: Call) -> Sent:
     """The live feed, until the listener goes away or the daemon stops."""
     request = call.request
-    last = request.headers.get("Last-Event-ID", "")
-    answer = web.StreamResponse(
-        headers={"content-type": "text/event-stream", "cache-control": "no-store"}
-    )
-    await answer.prepare(request)
+    last = request.named.get("last-event-id", "")
+    headers = {"content-type": "text/event-stream", "cache-control": "no-store"}
+    answer = request.stream(headers.items())
     after = int(last) if last.isdecimal() else None
     async for data in front.recorder.feed.follow(after, front.heartbeat):
         await answer.write(data)
-    return answer
+    return await answer.end()
 
 
 async def models(front: Front, call: Call) -> Mapping[str, Any]:

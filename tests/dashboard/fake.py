@@ -1,12 +1,14 @@
 """A daemon's management API as the dashboard sees it, with answers that a test chooses."""
 
 from contextlib import asynccontextmanager
+from urllib.parse import unquote
 
 from aiohttp import web
 
 from proxypal_core.gateway import dashboard_files
 from proxypal_core.gateway.feed import Feed
 from proxypal_core.gateway.server import server
+from proxypal_core.wire import jsonio
 
 NOW = 1_795_000_000.0
 
@@ -148,13 +150,14 @@ class Daemon:
         return [(path, body) for how, path, body in self.calls if how == method]
 
     async def __call__(self, request):
-        path = request.path
+        path = unquote(request.path)
         if path.startswith("/dashboard"):
             name = path.removeprefix("/dashboard").lstrip("/")
-            return dashboard_files.answer(name, request.headers) or web.Response(status=404)
+            return dashboard_files.answer(name, request.named) or web.Response(status=404)
         if not self.signed_in:
             return web.json_response({"error": {"message": "no"}}, status=401)
-        body = await request.json() if request.can_read_body else None
+        sent = await request.read()
+        body = jsonio.loads(sent) if sent else None
         self.calls.append((request.method, path, body))
         if path == "/api/events":
             return await self._follow(request)
@@ -172,12 +175,11 @@ class Daemon:
         )
 
     async def _follow(self, request):
-        answer = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        await answer.prepare(request)
+        answer = request.stream([("content-type", "text/event-stream")])
         await answer.write(b"retry: 100\n\n")
         async for data in self.feed.follow(None, 15.0):
             await answer.write(data)
-        return answer
+        return await answer.end()
 
 
 @asynccontextmanager

@@ -41,7 +41,7 @@ def test_the_page_is_served_with_a_policy_that_lets_only_its_own_files_in():
 def test_a_known_file_is_not_sent_again(name):
     etag = dashboard_files.answer(name, {}).headers["etag"]
 
-    answer = dashboard_files.answer(name, {"If-None-Match": f'"other", W/{etag}'})
+    answer = dashboard_files.answer(name, {"if-none-match": f'"other", W/{etag}'})
 
     assert answer.status == 304
     assert not answer.body
@@ -49,7 +49,7 @@ def test_a_known_file_is_not_sent_again(name):
 
 
 def test_a_file_is_zipped_for_who_understands_it():
-    answer = dashboard_files.answer("app.js", {"Accept-Encoding": "br, gzip"})
+    answer = dashboard_files.answer("app.js", {"accept-encoding": "br, gzip"})
 
     assert answer.headers["content-encoding"] == "gzip"
     assert gzip.decompress(answer.body) == dashboard_files.answer("app.js", {}).body

@@ -119,7 +119,7 @@ async def test_an_unknown_path(path, dialect):
 
 @every_dialect
 async def test_a_body_that_is_too_large(dialect, monkeypatch):
-    monkeypatch.setattr("proxypal_core.gateway.server.BODY_LIMIT", 1000)
+    monkeypatch.setattr("proxypal_core.gateway.request.BODY_LIMIT", 1000)
     path, body = question(dialect, "demo", text="x" * 2000, stream=False)
     packed = {**JSON, "content-encoding": "gzip"}
     async with proxy() as p:

@@ -7,7 +7,6 @@ from urllib.parse import parse_qs, urlsplit
 from proxypal_core.cli import auth_exchange
 from proxypal_core.cli import login as login_command
 from proxypal_core.cli import run as run_command
-from proxypal_core.daemon import run as daemon
 from proxypal_core.upstream import linked
 from tests.cli.home import KEY
 from tests.messages.commands import Typed, on_platform, port_taken
@@ -173,10 +172,6 @@ def _no_place_for_units(home, monkeypatch):
     on_platform("linux")(home, monkeypatch)
 
 
-def _no_parser(home, monkeypatch):
-    monkeypatch.setattr(daemon, "parser_is_compiled", lambda: False)
-
-
 def _small_imports(home, monkeypatch):
     monkeypatch.setattr(auth_exchange, "LARGEST", 4)
     (home.root / "a.json").write_text("{     }")
@@ -261,5 +256,4 @@ CASES = {
     "The daemon to watch has another admin key": Typed(
         "watch", before=port_taken(_REFUSAL), environment={"PROXYPAL_ADMIN_KEY": "k"}
     ),
-    "The parser of HTTP is not built": Typed("serve", before=_no_parser),
 }

@@ -66,7 +66,6 @@ NOT_ON_THE_PAGE = {
     "needs what a test elsewhere makes with more effort": (
         "--workers needs Linux",
         "the worker that answers this is starting",
-        "HTTP/1.1 and HTTP/1.0 are spoken here",
         "Gemini does not fetch addresses",
         "a file that is not in the request is not taken",
         "an image cannot be given as text",

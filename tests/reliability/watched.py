@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
-from aiohttp.base_protocol import BaseProtocol
 
-from proxypal_core.gateway import server
+from proxypal_core.gateway.connection import Connection
 from proxypal_core.gateway.downstream import Downstream
 from proxypal_core.gateway.recorder import Recorder
 from proxypal_core.upstream.http import HttpReply
@@ -221,17 +220,20 @@ def _leaks():
 
 
 def _ignores_clients_that_leave():
-    def stays(self, *_):
-        self.handler_cancellation = False
+    lost = Connection.connection_lost
 
-    _after(server.Server, "__init__", stays)
+    def stays(self, error):
+        self._task = None
+        lost(self, error)
+
+    Connection.connection_lost = stays
 
 
 def _hoards():
     async def at_once(self):
         return
 
-    BaseProtocol._drain_helper = at_once
+    Connection.drain = at_once
 
 
 def _dozes():

@@ -126,7 +126,7 @@ async def watched():
 
     async def noted(gateway, request):
         answer = await handle(gateway, request)
-        seen.answers.append((request.method, request.raw_path, answer.status))
+        seen.answers.append((request.method, request.target, answer.status))
         seen.opened |= {n.lower() for n in answer.headers if n.lower().startswith("access-control")}
         return answer
 

@@ -19,10 +19,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from aiohttp.web_protocol import RequestHandler
 from click.testing import CliRunner
 
 from proxypal_core.accounts.account import Secret
+from proxypal_core.gateway.connection import Connection
 from proxypal_core.settings.schema import SecretText
 from tests.running import Running
 from tests.security.spellings import MARKS, found_in, spellings
@@ -130,7 +130,7 @@ def _listen():
         logging.getLogger(name).setLevel(logging.DEBUG)
     _after(Secret, "__init__", lambda _, text: _watch.keep(text))
     _after(Running, "__init__", lambda running, _: _watch.follow(running))
-    _after(RequestHandler, "connection_made", _listen_to)
+    _after(Connection, "connection_made", _listen_to)
     _SecretText_new()
     _invoke()
     _spawn()
@@ -150,8 +150,6 @@ def _after(owner, name, act):
 
 
 def _listen_to(connection, transport):
-    if not type(connection).__module__.startswith(PRODUCT):
-        return
     watch, write, writelines = _watch, transport.write, transport.writelines
 
     def written(data):
