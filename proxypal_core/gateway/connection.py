@@ -428,8 +428,9 @@ class Connection(asyncio.BufferedProtocol):
         """End after the answer that is being made, or after *timeout* seconds without it."""
         self.close()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=timeout)
-        self.cut()
+            _, waits = await asyncio.wait([self._task], timeout=timeout)
+            if waits:
+                self.cut()
 
 
 def _check(request: Request) -> None:
