@@ -9,11 +9,11 @@ wait, the newest are dropped and counted. Hours are kept for good, requests as l
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from threading import Lock
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 import structlog
@@ -36,6 +36,7 @@ _LARGEST = 2**40
 
 By: TypeAlias = Literal["day", "week", "hour", "model", "account", "key", "agent", "provider"]
 
+_T = TypeVar("_T")
 log = structlog.get_logger(__name__)
 
 
@@ -255,16 +256,25 @@ class UsageDB:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
+    async def _read(self, read: Callable[[sqlite3.Connection], _T], otherwise: _T) -> _T:
+        """What *read* gives when all that has ended is written: who has just asked looks for it."""
+
+        def fresh(db: sqlite3.Connection) -> _T:
+            self._write(db)
+            return read(db)
+
+        return await self._database.do(fresh, otherwise)
+
     async def requests(self, wanted: Filter) -> Sequence[tuple[int, Record]]:
         """The newest of the *wanted* requests, each with its row's number."""
         nothing: Sequence[tuple[int, Record]] = ()
-        return await self._database.do(lambda db: list(_requests(db, wanted)), nothing)
+        return await self._read(lambda db: list(_requests(db, wanted)), nothing)
 
     async def request(self, request_id: str) -> Record | None:
         """The request of that id, if its row is still kept."""
         nothing: Sequence[tuple[int, Record]] = ()
         by_id = f"{_SELECT} WHERE id = ? ORDER BY number DESC LIMIT 1"
-        found = await self._database.do(lambda db: list(_rows(db, by_id, (request_id,))), nothing)
+        found = await self._read(lambda db: list(_rows(db, by_id, (request_id,))), nothing)
         return found[0][1] if found else None
 
     async def totals(self, by: By, since: float, until: float) -> Sequence[Totals]:
@@ -273,12 +283,12 @@ class UsageDB:
         and come in their order; everything else by its cost.
         """
         nothing: Sequence[Totals] = ()
-        return await self._database.do(lambda db: _totals(db, by, since, until), nothing)
+        return await self._read(lambda db: _totals(db, by, since, until), nothing)
 
     async def first_hour(self) -> float | None:
         """When the first hour of which anything is known began (Unix seconds)."""
         nothing: float | None = None
-        return await self._database.do(_first_hour, nothing)
+        return await self._read(_first_hour, nothing)
 
     def spent(self, client: str, since: float) -> float:
         """US dollars that requests with the key called *client* cost in the hours that began at

@@ -194,6 +194,15 @@ async def test_a_filter_finds_what_matches_it_whole(written, terms):
 # ── when it is written ───────────────────────────────────────────────────────────────────────
 
 
+async def test_who_looks_finds_what_has_just_ended():
+    one = record(1)
+    async with opened() as db:
+        db.put(one)
+
+        assert await db.request(one.id) == one
+        assert [total.requests for total in await db.totals("key", 0, 2**40)] == [1]
+
+
 async def test_records_wait_a_quarter_of_a_second_for_each_other(monkeypatch):
     asked = []
     loop = asyncio.get_running_loop()
