@@ -36,9 +36,9 @@ from proxypal_core.telemetry import log as lines
 from proxypal_core.wire import jsonio
 
 _LONGEST_NAME = 512
+"""Characters of a model's name: it is repeated in the log, in messages and in the records."""
 _BASES = "a base URL ends in /v1 for OpenAI's clients, and has no path for the others"
 _MANAGED = "GET /api/openapi.json lists what is"
-"""Characters of a model's name: it is repeated in the log, in messages and in the records."""
 
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 
 class Gateway:
-    """The handler of an ``aiohttp.web.Server``."""
+    """The handler of a ``server``."""
 
     def __init__(self, front: Front) -> None:
         self.front = front
