@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -81,11 +81,7 @@ async def storm(*, processes, tasks, expiries):
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         provider = await stack.enter_async_context(identity_provider(life=LIFE, delay=DELAY))
-        os.environ |= {
-            "PROXYPAL_DATA_DIR": folder,
-            "PROXYPAL_STATE_DIR": folder,
-            "PROXYPAL_VAULT_KEY": "5a" * 32,
-        }
+        stack.enter_context(_environment(folder))
         token = _begin(provider)
         running = [
             await stack.enter_async_context(_process(provider.url, tasks)) for _ in range(processes)
@@ -101,6 +97,26 @@ async def storm(*, processes, tasks, expiries):
             (token,) = found
             assert provider.honours(token)
         return provider
+
+
+@contextmanager
+def _environment(folder):
+    """That of an installation in *folder*, for us and our processes, and what it was before."""
+    names = {
+        "PROXYPAL_DATA_DIR": folder,
+        "PROXYPAL_STATE_DIR": folder,
+        "PROXYPAL_VAULT_KEY": "5a" * 32,
+    }
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(names)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _begin(provider):

@@ -62,8 +62,6 @@ Logins.lock = lambda self, name: nullcontext()
 async def test_processes_that_ask_at_once_are_seen(monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(LOCKLESS)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-    for name in ("PROXYPAL_DATA_DIR", "PROXYPAL_STATE_DIR", "PROXYPAL_VAULT_KEY"):
-        monkeypatch.setenv(name, "")  # given back at the end, whatever the storm sets
 
     [figure] = await suites.refreshes(expiries=3, tasks=2, processes=2)
 

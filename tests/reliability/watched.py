@@ -21,6 +21,7 @@ import aiohttp
 from proxypal_core.gateway.connection import Connection
 from proxypal_core.gateway.downstream import Downstream
 from proxypal_core.gateway.recorder import Recorder
+from proxypal_core.telemetry import log
 from proxypal_core.upstream.http import HttpReply
 from tests.figures import Figure
 from tests.gateway.asking import DIALECTS
@@ -251,6 +252,7 @@ FAULTS = {
 
 if __name__ == "__main__":
     FAULTS[os.environ["WATCHED_FAULT"]]()
+    log._WRITE_EVERY = 0.0  # when a client was noticed to be gone, the log says
     signal.signal(signal.SIGUSR1, _say_tasks)
     sys.argv[0] = "proxypal"
     runpy.run_module("proxypal_core", run_name="__main__", alter_sys=True)
