@@ -18,7 +18,7 @@ def test_a_line_tells_every_account_that_was_asked_in_turn():
             duration=1.23456,
             usage=Usage(input_total=3, output_total=4),
         )
-    )
+    ).fields()
 
     assert line["asked"] == "a:b/m=rate_limit > c:d/n=served"
     assert (line["model"], line["status"], line["outcome"]) == ("best", 200, "served")
@@ -26,7 +26,7 @@ def test_a_line_tells_every_account_that_was_asked_in_turn():
 
 
 def test_a_line_of_a_request_that_reached_nobody_is_whole_too():
-    assert summary(record(outcome="model", status=404))["asked"] == ""
+    assert summary(record(outcome="model", status=404)).shared.asked == ""
 
 
 def test_a_row_names_who_served_and_counts_no_token_twice():

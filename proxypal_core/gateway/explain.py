@@ -1,6 +1,5 @@
 """Why which account would answer: what ``/api/explain`` and ``proxypal explain`` tell."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,13 +17,14 @@ class LastRequests:
     """The last request for each model, by the name that was asked; bounded."""
 
     def __init__(self) -> None:
-        self._by_model: OrderedDict[str, Record] = OrderedDict()
+        self._by_model: dict[str, Record] = {}
+        """The model that was asked for last comes last."""
 
     def note(self, record: Record) -> None:
+        self._by_model.pop(record.model, None)
         self._by_model[record.model] = record
-        self._by_model.move_to_end(record.model)
         if len(self._by_model) > _REMEMBERED:
-            self._by_model.popitem(last=False)
+            del self._by_model[next(iter(self._by_model))]
 
     def of(self, model: str) -> Record | None:
         return self._by_model.get(model)

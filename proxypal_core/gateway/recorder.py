@@ -9,7 +9,7 @@ from proxypal_core.accounts.health import WELL
 from proxypal_core.accounts.standing import Bookkeeping
 from proxypal_core.gateway.explain import LastRequests
 from proxypal_core.gateway.feed import Feed
-from proxypal_core.metering import Record, prices, tokens
+from proxypal_core.metering import Record, prices, used
 from proxypal_core.store.bodies_db import BodiesDB
 from proxypal_core.store.usage_db import UsageDB
 from proxypal_core.telemetry.metrics import Metrics
@@ -30,13 +30,12 @@ class Recorder(msgspec.Struct, frozen=True):
     def note(self, record: Record, client: ClientKey | None) -> None:
         """Price *record*, and have it counted, kept and told. *client* is whose key it came with."""
         record.cost = prices.cost(record)
-        used = tokens(record.usage)
         if client is not None:
             # As vendors do, without what was read from a cache: an agent sends its whole
             # conversation with every request.
-            counted = used["input"] + used["output"] + used["cache_write"]
-            self.ledger.used(client, counted, record.cost or 0.0)
-        self.metrics.note(record, used)
+            fresh, output, _, written, _ = used(record.usage)
+            self.ledger.used(client, fresh + output + written, record.cost or 0.0)
+        self.metrics.note(record)
         self.usage.put(record)
         self.last_requests.note(record)
         self.feed.publish("exchange", record)
@@ -67,6 +66,8 @@ class Standings:
 
     def note(self, row: Bookkeeping) -> None:
         self._keep(row)
+        if row.health is WELL and not self._held:
+            return
         key = (row.account, row.model)
         held = self._held.get(key, WELL)
         if held is row.health or held == row.health:

@@ -50,18 +50,26 @@ class Record(msgspec.Struct, kw_only=True):
     cost: float | None = None
 
 
-def tokens(usage: Usage) -> dict[str, int]:
-    """The five kinds of tokens. ``input`` was neither read from a cache nor written to one;
-    ``reasoning`` is a part of ``output``.
-    """
+KINDS = ("input", "output", "cache_read", "cache_write", "reasoning")
+"""Of tokens. Input was neither read from a cache nor written to one; reasoning is a part of output."""
+
+
+def used(usage: Usage) -> tuple[int, int, int, int, int]:
+    """The tokens of each of the ``KINDS``."""
     cached, written = usage.input_cached, usage.input_cache_write
-    return {
-        "input": max(0, usage.input_total - cached - written),
-        "output": usage.output_total,
-        "cache_read": cached,
-        "cache_write": written,
-        "reasoning": usage.output_reasoning,
-    }
+    fresh = usage.input_total - cached - written
+    return (
+        fresh if fresh > 0 else 0,  # noqa: FURB136 — max() takes as long as all the rest
+        usage.output_total,
+        cached,
+        written,
+        usage.output_reasoning,
+    )
+
+
+def tokens(usage: Usage) -> dict[str, int]:
+    """The same, by kind."""
+    return dict(zip(KINDS, used(usage), strict=True))
 
 
 def is_failure(outcome: str) -> bool:
@@ -93,15 +101,34 @@ def row(record: Record) -> Mapping[str, Any]:
     }
 
 
-def summary(record: Record) -> Mapping[str, str | int | float]:
-    """*record* as one log line's worth, but for its id."""
-    return {
-        "path": record.path,
-        "model": record.model,
-        "status": record.status,
-        "outcome": record.outcome,
-        "asked": " > ".join([f"{a.account}/{a.model}={a.outcome}" for a in record.attempts]),
-        "seconds": round(record.duration * 1000) / 1000,
-        "tokens_in": record.usage.input_total,
-        "tokens_out": record.usage.output_total,
-    }
+class Shared(msgspec.Struct, frozen=True):
+    """What the log lines of many exchanges have in common. ``asked`` names every account in turn."""
+
+    path: str
+    model: str
+    status: int
+    outcome: str
+    asked: str
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """An exchange as one log line's worth, but for its id."""
+
+    shared: Shared
+    seconds: float
+    tokens_in: int
+    tokens_out: int
+
+    def fields(self) -> Mapping[str, str | int | float]:
+        """Everything, by the names that the line gives it."""
+        own = msgspec.structs.asdict(self)
+        return {**msgspec.structs.asdict(own.pop("shared")), **own}
+
+
+def summary(record: Record) -> Summary:
+    """*record* for the log."""
+    asked = [f"{one.account}/{one.model}={one.outcome}" for one in record.attempts]
+    shared = Shared(record.path, record.model, record.status, record.outcome, " > ".join(asked))
+    usage = record.usage
+    seconds = round(record.duration * 1000) / 1000
+    return Summary(shared, seconds, usage.input_total, usage.output_total)

@@ -13,7 +13,7 @@ from importlib.resources import files
 import msgspec
 
 from proxypal_core.hub.messages import Usage
-from proxypal_core.metering import Record, is_failure, tokens
+from proxypal_core.metering import Record, is_failure, used
 
 _MILLION = 1_000_000
 
@@ -77,15 +77,10 @@ def cost(record: Record) -> float | None:
 def cost_at(price: Price, usage: Usage) -> float:
     """What *usage* costs in US dollars."""
     rates = price.rates(usage.input_total)
-    kinds = tokens(usage)
+    fresh, output, cached, written, _ = used(usage)
     read = rates.input if rates.cache_read is None else rates.cache_read
     write = rates.input if rates.cache_write is None else rates.cache_write
-    total = (
-        kinds["input"] * rates.input
-        + kinds["cache_read"] * read
-        + kinds["cache_write"] * write
-        + kinds["output"] * rates.output
-    )
+    total = fresh * rates.input + cached * read + written * write + output * rates.output
     return total / _MILLION
 
 

@@ -11,15 +11,15 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, groupby
 from threading import Lock
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 import structlog
 
 from proxypal_core.hub.messages import Usage
-from proxypal_core.metering import Attempt, Record, is_failure, tokens
+from proxypal_core.metering import KINDS, Attempt, Record, is_failure, used
 from proxypal_core.store.database import Database, transaction
 
 WRITE_EVERY = 0.25
@@ -70,35 +70,33 @@ class Totals(msgspec.Struct):
     cost: float = 0.0
 
 
-_KINDS = ("input", "output", "cache_read", "cache_write", "reasoning")
-_COUNTS = ("requests", "failed", "priced", *_KINDS)
+_COUNTS = ("requests", "failed", "priced", *KINDS)
 _SUMS = (*_COUNTS, "cost")
 _DIMENSIONS = ("", "account", "agent", "key", "model", "provider")
 """What each hour is added up by. All combinations together would be one row for each, and far more to
 add up when something is asked.
 """
 _KEY = ("dimension", "hour", "name")
-_COLUMNS: Mapping[str, str] = {
-    "id": "TEXT NOT NULL",
-    "at": "REAL NOT NULL",
-    "dialect": "TEXT NOT NULL",
-    "path": "TEXT NOT NULL",
-    "model": "TEXT NOT NULL",
-    "served_model": "TEXT NOT NULL",
-    "served_by": "TEXT NOT NULL",
-    "provider": "TEXT NOT NULL",
-    "client": "TEXT NOT NULL",
-    "agent": "TEXT NOT NULL",
-    "session": "TEXT NOT NULL",
+_SHARED: Mapping[str, str] = {
+    **dict.fromkeys(("dialect", "path", "model", "served_model"), "TEXT NOT NULL"),
+    **dict.fromkeys(("provider", "client", "agent"), "TEXT NOT NULL"),
     "status": "INTEGER NOT NULL",
     "outcome": "TEXT NOT NULL",
+    "stream": "INTEGER NOT NULL",
+}
+"""What requests that follow each other mostly have in common, even when accounts take turns."""
+_OWN: Mapping[str, str] = {
+    "id": "TEXT NOT NULL",
+    "at": "REAL NOT NULL",
+    "served_by": "TEXT NOT NULL",
+    "session": "TEXT NOT NULL",
     "first_content": "REAL NOT NULL",
     "duration": "REAL NOT NULL",
-    "stream": "INTEGER NOT NULL",
-    **dict.fromkeys(_KINDS, "INTEGER NOT NULL"),
+    **dict.fromkeys(KINDS, "INTEGER NOT NULL"),
     "cost": "REAL",
     "attempts": "TEXT NOT NULL",
 }
+_COLUMNS: Mapping[str, str] = {**_SHARED, **_OWN}
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())}
@@ -112,12 +110,23 @@ CREATE TABLE IF NOT EXISTS usage_hours (
     PRIMARY KEY ({", ".join(_KEY)})
 ) WITHOUT ROWID;
 """
-_INSERT = f"""
-INSERT INTO requests ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
-"""  # noqa: S608 — the names are ours
 _TOGETHER = 40
 """Rows of one statement, at each of which the event loop's thread is asked to stand aside."""
-_INSERT_TOGETHER = _INSERT + f", ({', '.join('?' * len(_COLUMNS))})" * (_TOGETHER - 1)
+
+
+def _inserting(many: int, *, alike: bool) -> str:
+    """The statement of *many* rows; of those that are *alike*, what is ``_SHARED`` is given but once,
+    and first.
+    """
+    shared = [f"?{place}" if alike else "?" for place in range(1, len(_SHARED) + 1)]
+    row = f"({', '.join([*shared, *'?' * len(_OWN)])})"
+    rows = ", ".join([row] * many)
+    return f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES {rows}"  # noqa: S608 — the names are ours
+
+
+_FEW = 10
+_INSERT_ALIKE = {many: _inserting(many, alike=True) for many in (_TOGETHER, _FEW)}
+_INSERT = {many: _inserting(many, alike=False) for many in (_TOGETHER, _FEW, 3, 1)}
 _ADD = f"""
 INSERT INTO usage_hours ({", ".join((*_KEY, *_SUMS))})
 VALUES ({", ".join("?" * (len(_KEY) + len(_SUMS)))})
@@ -237,15 +246,11 @@ class UsageDB:
             self.problem = ""
 
     def _store(self, db: sqlite3.Connection, records: Sequence[Record]) -> None:
-        used = [_tokens(record) for record in records]
-        rows = list(map(_columns, records, used))
-        whole = len(rows) - len(rows) % _TOGETHER
-        for at in range(0, whole, _TOGETHER):
-            db.execute(_INSERT_TOGETHER, list(chain.from_iterable(rows[at : at + _TOGETHER])))
-        db.executemany(_INSERT, rows[whole:])
-        db.executemany(_ADD, _by_hour(records, used))
+        runs = list(_runs(records))
+        _insert(db, runs)
+        db.executemany(_ADD, _by_hour(runs))
         if self.retain:
-            newest = max(record.at for record in records)
+            newest = max([record.at for record in records])
             db.execute(_DELETE_OLD, {"since": newest - self.retain})
 
     def _put_back(self, records: list[Record]) -> None:
@@ -300,28 +305,84 @@ class UsageDB:
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _columns(record: Record, used: Sequence[int]) -> tuple[str | float | None, ...]:
+class _Run(NamedTuple):
+    """Records that follow each other, of the same hour (Unix seconds), and with all that is ``_SHARED``
+    in common; and the tokens that each of them used.
+    """
+
+    hour: int
+    shared: Sequence[str | int]
+    records: Sequence[Record]
+    used: Sequence[Sequence[int]]
+
+
+def _runs(records: Sequence[Record]) -> Iterator[_Run]:
+    used_by, at = _used(records), 0
+    for (hour, *shared), together in groupby(records, _alike):
+        run = list(together)
+        yield _Run(int(hour) * HOUR, shared, run, used_by[at : at + len(run)])
+        at += len(run)
+
+
+def _alike(record: Record) -> tuple[Any, ...]:
+    """The hour, and what is ``_SHARED``."""
+    return (
+        record.at // HOUR,
+        record.dialect,
+        record.path,
+        record.model,
+        record.served_model,
+        record.provider,
+        record.client,
+        record.agent,
+        record.status,
+        record.outcome,
+        record.stream,
+    )
+
+
+def _own(record: Record, kinds: Sequence[int]) -> tuple[str | float | None, ...]:
     return (
         record.id,
         record.at,
-        record.dialect,
-        _text(record.path),
-        _text(record.model),
-        _text(record.served_model),
         _text(record.served_by),
-        record.provider,
-        _text(record.client),
-        record.agent,
         record.session,
-        record.status,
-        record.outcome,
         record.first_content,
         record.duration,
-        record.stream,
-        *used,
+        *kinds,
         record.cost,
         _encode(record.attempts).decode(),
     )
+
+
+def _insert(db: sqlite3.Connection, runs: Iterable[_Run]) -> None:
+    rows: list[Sequence[Any]] = []
+    for run in runs:
+        shared = [_text(one) if isinstance(one, str) else int(one) for one in run.shared]
+        alike: Sequence[Sequence[Any]] = list(map(_own, run.records, run.used))
+        if len(alike) >= _FEW:
+            _insert_with(_INSERT, db, (), rows)
+            rows = []
+            alike = _insert_with(_INSERT_ALIKE, db, shared, alike)
+        rows += [(*shared, *row) for row in alike]
+    _insert_with(_INSERT, db, (), rows)
+
+
+def _insert_with(
+    statements: Mapping[int, str],
+    db: sqlite3.Connection,
+    shared: Sequence[str | int],
+    rows: Sequence[Sequence[Any]],
+) -> Sequence[Sequence[Any]]:
+    """Insert *rows*, to each of which belongs what is *shared*; those for which there is no statement
+    are returned.
+    """
+    at = 0
+    for many, sql in statements.items():
+        while len(rows) - at >= many:
+            db.execute(sql, [*shared, *chain.from_iterable(rows[at : at + many])])
+            at += many
+    return rows[at:]
 
 
 def _text(text: str) -> str:
@@ -330,37 +391,44 @@ def _text(text: str) -> str:
     return short if short.isascii() else short.encode("utf-8", "replace").decode()
 
 
-def _named_in(record: Record) -> tuple[str, ...]:
-    """The name under which *record* counts in each of the ``_DIMENSIONS``."""
+def _named_in(record: Record, account: str) -> tuple[str, ...]:
+    """The name under which one like *record*, of *account*, counts in each of the ``_DIMENSIONS``."""
     model = record.provider and f"{record.provider}/{record.served_model}"
-    return ("", record.served_by, record.agent, record.client, model, record.provider)
+    return ("", account, record.agent, record.client, model, record.provider)
 
 
-def _tokens(record: Record) -> Sequence[int]:
-    used = tuple(tokens(record.usage).values())
-    if min(used) < 0 or max(used) > _LARGEST:
-        return [min(max(0, many), _LARGEST) for many in used]
-    return used
+def _used(records: Sequence[Record]) -> Sequence[Sequence[int]]:
+    """The tokens of each of *records*, none of which are too many to be added up."""
+    kinds = [used(record.usage) for record in records]
+    if all(min(column) >= 0 and max(column) <= _LARGEST for column in zip(*kinds, strict=True)):
+        return kinds
+    return [[min(max(0, many), _LARGEST) for many in row] for row in kinds]
 
 
-def _by_hour(records: Sequence[Record], used: Sequence[Sequence[int]]) -> Iterable[Sequence[Any]]:
-    """The rows of ``usage_hours`` that *records* add up to, each of which *used* so many tokens."""
+def _by_hour(runs: Iterable[_Run]) -> Iterable[Sequence[Any]]:
+    """The rows of ``usage_hours`` that *runs* add up to."""
     # Most have all their names in common: they are added up first, and then by each name.
-    alike: dict[tuple[float, tuple[str, ...]], list[Sequence[float]]] = {}
-    for record, kinds in zip(records, used, strict=True):
-        failed, priced = is_failure(record.outcome), record.cost is not None
-        adds: Sequence[float] = (1, failed, priced, *kinds, record.cost or 0.0)
-        alike.setdefault((record.at // HOUR, _named_in(record)), []).append(adds)
+    alike: dict[tuple[int, tuple[str, ...]], list[Sequence[float]]] = {}
+    for hour, _, records, used_by in runs:
+        first = records[0]
+        accounts: dict[str, list[tuple[float | None, Sequence[int]]]] = {}
+        for record, kinds in zip(records, used_by, strict=True):
+            accounts.setdefault(record.served_by, []).append((record.cost, kinds))
+        for account, parts in accounts.items():
+            many, costs = len(parts), [cost for cost, _ in parts if cost is not None]
+            failed = many if is_failure(first.outcome) else 0
+            adds = (many, failed, len(costs), *_sums([kinds for _, kinds in parts]), sum(costs))
+            alike.setdefault((hour, _named_in(first, account)), []).append(adds)
     hours: dict[tuple[str, int, str], list[Sequence[float]]] = {}
     for (hour, names), rows in alike.items():
         sums = _sums(rows)
         for dimension, name in zip(_DIMENSIONS, names, strict=True):
-            hours.setdefault((dimension, int(hour) * HOUR, _text(name)), []).append(sums)
+            hours.setdefault((dimension, hour, _text(name)), []).append(sums)
     return [(*key, *_sums(rows)) for key, rows in hours.items()]
 
 
-def _sums(rows: Iterable[Sequence[float]]) -> Sequence[float]:
-    return tuple(map(sum, zip(*rows, strict=True)))
+def _sums(rows: Sequence[Sequence[float]]) -> Sequence[float]:
+    return rows[0] if len(rows) == 1 else tuple(map(sum, zip(*rows, strict=True)))
 
 
 def _requests(db: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[int, Record]]:
@@ -382,7 +450,7 @@ def _rows(
 ) -> Iterator[tuple[int, Record]]:
     for number, *columns in db.execute(sql, values):
         fields: dict[str, Any] = dict(zip(_COLUMNS, columns, strict=True))
-        kinds = {name: fields.pop(name) for name in _KINDS}
+        kinds = {name: fields.pop(name) for name in KINDS}
         fields["stream"] = bool(fields["stream"])
         fields["attempts"] = _attempts(fields["attempts"])
         yield number, Record(**fields, usage=_usage(kinds))

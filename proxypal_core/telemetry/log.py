@@ -17,11 +17,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TextIO
+from typing import Any, Literal, TextIO, TypeAlias
 from urllib.parse import quote
 
+import msgspec
 import structlog
 
+from proxypal_core.metering import Shared, Summary
 from proxypal_core.wire import jsonio
 
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
@@ -161,8 +163,8 @@ def leave_out(secrets: Iterable[str]) -> None:
     if new:
         _live.update(new)
         _scrub = Scrubber(_live)
-        _in_text.cache_clear()
-        _in_json.cache_clear()
+        _text_layout.cache_clear()
+        _json_layout.cache_clear()
 
 
 class _Rendered(logging.LogRecord):
@@ -225,8 +227,8 @@ def configure(
     )
     handler.addFilter(_in_order)
     _write_lines()
-    global _form, _dated, _handler  # noqa: PLW0603 — the log is the process's
-    _form, _dated = None if colours else _FORMS[format], not journal
+    global _layout, _dated, _handler  # noqa: PLW0603 — the log is the process's
+    _layout, _dated = None if colours else _LAYOUTS[format], not journal
     _handler = handler
     root = logging.getLogger()
     before, root.handlers[:] = root.handlers[:], [handler]
@@ -262,21 +264,18 @@ _WRITE_EVERY = 0.1
 """Seconds; what is lost when the process is killed."""
 _TOGETHER = 200
 """Lines that are written without waiting so long."""
+_ROOT = logging.getLogger()
 
 
-def exchange(request_id: str, told: Mapping[str, str | int | float], logger: str) -> None:
+def exchange(request_id: str, told: Summary, logger: str) -> None:
     """Log *told* of an exchange that has ended, in the name of *logger*: what structlog would write,
     in a tenth of its time. *request_id* is one of our own, which needs no scrubbing.
     """
-    if _handler is None or _form is None:
-        structlog.get_logger(logger).info("exchange", id=request_id, **told)
-    elif logging.getLogger().isEnabledFor(logging.INFO):
-        spell = _form.spell
-        spelt = {
-            name: spell(value) if isinstance(value, str) else value for name, value in told.items()
-        }
-        layout = _form.layout(tuple(told), logger, _dated)
-        _lines.append(layout % {**spelt, "id": request_id, "timestamp": _now()})
+    if _handler is None or _layout is None:
+        structlog.get_logger(logger).info("exchange", id=request_id, **told.fields())
+    elif _ROOT.isEnabledFor(logging.INFO):
+        layout = _layout(told.shared, logger, _dated)
+        _lines.append(layout % (_now(), request_id, told.seconds, told.tokens_in, told.tokens_out))
         if len(_lines) == 1:
             _write_soon()
         elif len(_lines) >= _TOGETHER:
@@ -308,7 +307,8 @@ def _in_order(record: logging.LogRecord) -> bool:
 
 def _now() -> str:
     at = time.time()  # noqa: TID251 — the line's date is the system's
-    return f"{_second(int(at))}.{int(at % 1 * 1_000_000):06}Z"
+    second = int(at)
+    return f"{_second(second)}.{str(int((at - second) * 1_000_000)).zfill(6)}Z"
 
 
 @lru_cache(maxsize=1)
@@ -316,50 +316,54 @@ def _second(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-class _Form(NamedTuple):
-    """How such a line looks. ``layout`` is given the names of what is told, the logger's, and whether
-    lines are dated, and makes what ``%`` fills in; ``spell`` makes what is filled in of a text,
-    scrubbed. Both remember.
-    """
-
-    layout: Callable[..., str]
-    spell: Callable[[str], str]
-
-
-@lru_cache(maxsize=8)
-def _text_layout(names: Collection[str], logger: str, dated: bool) -> str:  # noqa: FBT001 — a key
-    pairs = " ".join(f"{name}=%({name})s" for name in sorted(("id", *names)))
-    return f"{'%(timestamp)s ' if dated else ''}[info     ] {'exchange':30} [{logger}] {pairs}"
+_Layout: TypeAlias = Callable[[Shared, str, bool], str]
+"""A line of which ``%`` fills in when it is written, the id, and what is the exchange's own: it is
+given what the line shares with others, the logger's name, and whether lines are dated.
+"""
+_REMEMBERED = 256
+"""Layouts, in which texts are scrubbed: most exchanges have all that is in them in common."""
+_NO_DATE = "%.0s"
+"""Takes the date, and writes nothing."""
+_OWN = ("seconds", "tokens_in", "tokens_out")
 
 
-@lru_cache(maxsize=8)
-def _json_layout(names: Collection[str], logger: str, dated: bool) -> str:  # noqa: FBT001 — a key
-    told = "".join(f'"{name}":%({name})s,' for name in names)
-    date = ',"timestamp":"%(timestamp)s"' if dated else ""
-    return f'{{"id":"%(id)s",{told}"event":"exchange","level":"info","logger":"{logger}"{date}}}'
+@lru_cache(maxsize=_REMEMBERED)
+def _text_layout(shared: Shared, logger: str, dated: bool) -> str:  # noqa: FBT001 — a key
+    told = {name: _in_text(value) for name, value in msgspec.structs.asdict(shared).items()}
+    told |= dict.fromkeys(("id", *_OWN), "%s")
+    pairs = " ".join(f"{name}={told[name]}" for name in sorted(told))  # as ConsoleRenderer does
+    return f"{'%s ' if dated else _NO_DATE}[info     ] {'exchange':30} [{logger}] {pairs}"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _json_layout(shared: Shared, logger: str, dated: bool) -> str:  # noqa: FBT001 — a key
+    told = {name: _in_json(value) for name, value in msgspec.structs.asdict(shared).items()}
+    told = {"id": '"%s"'} | told | dict.fromkeys(_OWN, "%s")
+    pairs = ",".join(f'"{name}":{value}' for name, value in told.items())
+    date = '"timestamp":"%s",' if dated else _NO_DATE
+    return f'{{{date}{pairs},"event":"exchange","level":"info","logger":"{logger}"}}'
 
 
 _NEEDS_QUOTES = re.compile(r"[ \t=\r\n\"']")
-_REPEATED = 256
-"""Texts remembered with their spelling: most exchanges have their path, model and account in common."""
 
 
-@lru_cache(maxsize=_REPEATED)
-def _in_text(value: str) -> str:
-    value = _CONTROL.sub(_spelt, value)
-    return _scrub(repr(value) if _NEEDS_QUOTES.search(value) else value)
+def _in_text(value: str | int) -> str:
+    text = _CONTROL.sub(_spelt, str(value))
+    return _unfilled(repr(text) if _NEEDS_QUOTES.search(text) else text)
 
 
-@lru_cache(maxsize=_REPEATED)
-def _in_json(value: str) -> str:
-    return _scrub(jsonio.dumps_text(_CONTROL.sub(_spelt, value)))
+def _in_json(value: str | int) -> str:
+    text = _CONTROL.sub(_spelt, value) if isinstance(value, str) else value
+    return _unfilled(jsonio.dumps_text(text))
 
 
-_FORMS: Mapping[str, _Form] = {
-    "text": _Form(_text_layout, _in_text),
-    "json": _Form(_json_layout, _in_json),
-}
-_form: _Form | None = None
+def _unfilled(text: str) -> str:
+    """*text*, scrubbed, as ``%`` leaves it alone."""
+    return _scrub(text).replace("%", "%%")
+
+
+_LAYOUTS: Mapping[str, _Layout] = {"text": _text_layout, "json": _json_layout}
+_layout: _Layout | None = None
 """How such a line is written; None where there are colours, which is left to structlog."""
 _dated = True
 _handler: logging.Handler | None = None

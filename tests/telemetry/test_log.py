@@ -11,6 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxypal_core.metering import Shared, Summary
 from proxypal_core.telemetry import log
 
 LIVE = "the live/one+of an account"
@@ -389,68 +390,84 @@ def test_a_file_that_cannot_be_written_is_an_error(configured, tmp_path):
 
 # ── a line for every request ─────────────────────────────────────────────────────────────────
 
-TOLD = {
-    "n": 1,
-    "f": 0.5,
-    "path": "/v1",
-    "s": "",
-    "q": 'a"b=c',
-    "c": "a\x1bb",
-    "d": "it's",
-}
+READ = {"text": str, "json": json.loads}
+
+
+def told(path="/v1", *, model="", asked="", seconds=0.5, tokens_in=0):
+    return Summary(Shared(path, model, 200, "served", asked), seconds, tokens_in, 7)
 
 
 @formats
-def test_the_line_of_an_exchange_is_as_structlog_would_write_it(configured, capsys, form):
+@pytest.mark.parametrize(
+    "one",
+    [
+        told(),
+        told(seconds=12.0, tokens_in=10**9),
+        told('/"a"=%s', model="it's 100 %", asked="a:b/c=served > d:e/f=server"),
+        told("\x1b[2J", model="%(id)s", asked="é\n"),
+    ],
+)
+def test_the_line_of_an_exchange_is_as_structlog_would_write_it(configured, capsys, form, one):
     configured(format=form)
-    structlog.get_logger("some.where").info("exchange", id="17", **TOLD)
-    log.exchange("17", TOLD, "some.where")
+    structlog.get_logger("some.where").info("exchange", id="17", **one.fields())
+    log.exchange("17", one, "some.where")
 
     slow, quick = capsys.readouterr().err.splitlines()
-    moment = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
-    assert moment.sub("now", quick) == moment.sub("now", slow)
+    moment = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+\.\d{6}Z")
+    assert READ[form](moment.sub("now", quick)) == READ[form](moment.sub("now", slow))
+
+
+@formats
+def test_the_line_of_an_exchange_has_no_date_in_the_journal(configured, capsys, monkeypatch, form):
+    monkeypatch.setattr(log, "to_journal", lambda environment, stream: True)
+    configured(format=form)
+    log.exchange("17", told(), "some.where")
+
+    line = capsys.readouterr().err
+    assert "exchange" in line
+    assert not re.search(r"timestamp|\d{4}-\d\d-\d\d", line)
 
 
 @formats
 @pytest.mark.parametrize("canary", CANARIES)
 def test_the_line_of_an_exchange_is_scrubbed(configured, capsys, form, canary):
     configured(format=form)
-    log.exchange("17", {"path": f"/v1/ {canary}"}, "some.where")
+    log.exchange("17", told(f"/v1/ {canary}"), "some.where")
 
     assert_nothing_of(canary, capsys.readouterr().err)
 
 
 async def test_lines_of_exchanges_come_before_whatever_is_logged_after_them(configured, capsys):
     logger = configured()
-    log.exchange("17", {"n": 1}, "some.where")
-    log.exchange("18", {"n": 2}, "some.where")
+    log.exchange("17", told(), "some.where")
+    log.exchange("18", told(), "some.where")
     waiting = capsys.readouterr().err
     logger.info("after")
 
     assert waiting == ""
-    assert re.findall(r"n=\d|after", capsys.readouterr().err) == ["n=1", "n=2", "after"]
+    assert re.findall(r"id=\d+|after", capsys.readouterr().err) == ["id=17", "id=18", "after"]
 
 
 async def test_no_more_lines_wait_than_are_written_together(configured, capsys):
     configured()
     for number in range(2 * log._TOGETHER):
-        log.exchange("17", {"n": number}, "some.where")
+        log.exchange("17", told(tokens_in=number), "some.where")
 
     assert len(capsys.readouterr().err.splitlines()) == 2 * log._TOGETHER
 
 
 def test_a_text_is_scrubbed_of_a_secret_that_is_told_after_it_was_seen(configured, capsys):
     configured()
-    log.exchange("17", {"path": "/v1/very-secret"}, "some.where")
+    log.exchange("17", told("/v1/very-secret"), "some.where")
     log.leave_out({"very-secret"})
     capsys.readouterr()
-    log.exchange("17", {"path": "/v1/very-secret"}, "some.where")
+    log.exchange("17", told("/v1/very-secret"), "some.where")
 
     assert "path=/v1/***" in capsys.readouterr().err
 
 
 def test_the_line_of_an_exchange_is_as_important_as_any(configured, capsys):
     configured(level="warning")
-    log.exchange("17", TOLD, "some.where")
+    log.exchange("17", told(), "some.where")
 
     assert capsys.readouterr().err == ""

@@ -11,12 +11,13 @@ from proxypal_core.accounts.lease import Target
 from proxypal_core.accounts.pool import Pool
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.hub.messages import Usage
-from proxypal_core.metering import Attempt, Record, tokens
+from proxypal_core.metering import Attempt, Record
 from proxypal_core.telemetry import metrics
 from proxypal_core.telemetry.metrics import SECONDS, Counter, Histogram, Metrics
 from tests.proxy import StoppedClock
-from tests.strategies import words
+from tests.strategies import usages, words
 
+eighths = st.integers(0, 10_000).map(lambda many: many / 8)  # their sums are exact
 LINE = re.compile(
     r'(?P<name>[a-z_:][a-z0-9_:]*)(?:\{(?P<labels>(?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\})?'
     r" (?P<value>[0-9.e+-]+)"
@@ -49,10 +50,6 @@ def record(**fields):
     return Record(id="1", at=0.0, dialect="anthropic", path="/", **fields)
 
 
-def noted(counted, one):
-    counted.note(one, tokens(one.usage))
-
-
 def told(counted, standings=(), dropped=0):
     return read(counted.text(standings, dropped=dropped, version="1.2", now=0.0))
 
@@ -76,8 +73,8 @@ def test_a_counter_is_the_sum_of_what_was_added(added):
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=20))
 def test_a_bucket_holds_all_that_took_no_longer(values):
     histogram = Histogram("h", "d")
-    for value in values:
-        histogram.observe(value)
+    for at in range(0, len(values), 3):
+        histogram.observe(values[at : at + 3])
     samples, _ = read("\n".join(histogram.samples()))
 
     for bound in SECONDS:
@@ -86,13 +83,51 @@ def test_a_bucket_holds_all_that_took_no_longer(values):
     assert samples["h_sum", ()] == pytest.approx(sum(values))
 
 
+exchanges = st.builds(
+    Record,
+    id=st.just("1"),
+    at=st.just(0.0),
+    dialect=st.sampled_from(["anthropic", "gemini"]),
+    path=st.just("/"),
+    provider=st.sampled_from(["", "p"]),
+    served_model=st.sampled_from(["m", "n"]),
+    outcome=st.sampled_from(["served", "server"]),
+    attempts=st.lists(
+        st.builds(Attempt, st.just("p:a"), st.just("m"), st.just("served")), max_size=2
+    ),
+    first_content=eighths,
+    duration=eighths,
+    usage=usages(),
+    cost=st.none() | eighths,
+)
+
+
+@given(st.lists(exchanges, max_size=12), st.integers(1, 12))
+def test_it_does_not_matter_when_records_are_added_up(records, together):
+    at_the_end, often = Metrics(), Metrics()
+    for number, one in enumerate(records):
+        at_the_end.note(one)
+        often.note(one)
+        if number % together == 0:
+            told(often)
+
+    assert told(often) == told(at_the_end)
+
+
+def test_no_more_records_wait_than_are_added_up_together():
+    counted = Metrics()
+    for _ in range(3 * metrics._TOGETHER - 1):
+        counted.note(record())
+
+    assert len(counted._noted) == metrics._TOGETHER - 1
+
+
 # ── examples ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_request_is_counted_by_who_asked_and_who_answered():
     counted = Metrics()
-    noted(
-        counted,
+    counted.note(
         record(
             attempts=[Attempt("p:a", "m", "rate_limit"), Attempt("p:b", "m", "served")],
             served_by="p:b",
@@ -103,7 +138,7 @@ def test_a_request_is_counted_by_who_asked_and_who_answered():
             duration=4.0,
             usage=Usage(100, 60, 10, 7, 2),
             cost=0.5,
-        ),
+        )
     )
     samples, kinds = told(counted)
 
@@ -128,7 +163,7 @@ def test_a_request_is_counted_by_who_asked_and_who_answered():
 
 def test_a_request_without_a_price_is_counted_as_such():
     counted = Metrics()
-    noted(counted, record(provider="p", served_model="m", outcome="served"))
+    counted.note(record(provider="p", served_model="m", outcome="served"))
     samples, _ = told(counted)
 
     of_model = (("provider", "p"), ("model", "m"))
@@ -166,7 +201,7 @@ def test_names_that_clients_choose_do_not_grow_without_end(monkeypatch):
     monkeypatch.setattr(metrics, "MOST_SERIES", 3)
     counted = Metrics()
     for number in range(10):
-        noted(counted, record(provider="p", served_model=f"m-{number}", outcome="served"))
+        counted.note(record(provider="p", served_model=f"m-{number}", outcome="served"))
     samples, _ = told(counted)
 
     requests = [many for (name, _), many in samples.items() if name == "proxypal_requests_total"]
