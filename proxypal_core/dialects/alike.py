@@ -18,6 +18,8 @@ from proxypal_core.wire import sse
 
 _TEXT = rb'(?:[ !#-\[\]-\xff]++|\\["\\bfnrt])++'
 _PLAIN = re.compile(_TEXT)
+_UNESCAPED = re.sub(rb'["\\]', b"", bytes(range(0x20, 0x100)))
+"""What of it stands for itself: that there is nothing else is seen sooner than matched."""
 _NUMBER = rb"(?:0|[1-9]\d{0,14})"
 _NUMBERS = re.compile(_NUMBER + rb"(?: " + _NUMBER + rb")*+")
 _PLACE = re.compile(
@@ -149,14 +151,24 @@ class Shape:
 
 def shape_of(raw: bytes) -> Shape | None:
     """That of *raw*, an event; None where no other can be known by it."""
-    found = list(_PLACE.finditer(raw))
-    kinds = [match.lastgroup or "" for match in found]
+    literals, kinds = taken_apart(raw)
     if kinds.count("text") != 1 or len(kinds) > _PLACES or not raw.endswith(_BLANK_LINES):
         return None
-    spans = [match.span(kind) for match, kind in zip(found, kinds, strict=True)]
-    edges = [0, *chain.from_iterable(spans), len(raw)]
-    literals = [raw[at:end] for at, end in zip(edges[::2], edges[1::2], strict=True)]
     return Shape(literals, kinds)
+
+
+def taken_apart(raw: bytes) -> tuple[Sequence[bytes], Sequence[str]]:
+    """What stands in *raw*, an event, around the places that may differ, and their kinds."""
+    literals, kinds = [], []
+    at = 0
+    for match in _PLACE.finditer(raw):
+        kind = match.lastgroup or ""
+        start, end = match.span(kind)
+        literals.append(raw[at:start])
+        kinds.append(kind)
+        at = end
+    literals.append(raw[at:])
+    return literals, kinds
 
 
 def written(literals: Sequence[bytes], columns: Sequence[Sequence[bytes]]) -> bytes:
@@ -172,8 +184,8 @@ def _are_texts(column: Sequence[bytes]) -> bool:
     """Whether each is one that cannot be spelt otherwise."""
     # A space keeps apart what must not be read together: a backslash and what it would escape.
     told = b" ".join(column)
-    plain = all(column) and _PLAIN.fullmatch(told) is not None
-    return plain and (told.isascii() or _is_harmless(told))
+    plain = not told.translate(None, _UNESCAPED) or _PLAIN.fullmatch(told) is not None
+    return plain and all(column) and (told.isascii() or _is_harmless(told))
 
 
 def _is_harmless(text: bytes) -> bool:

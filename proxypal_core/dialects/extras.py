@@ -64,16 +64,18 @@ def asks_detail(request: Request) -> bool:
 
 
 def _given(request: Request, own: str, fields: Iterable[str]) -> list[str]:
-    foreign = list(_foreign(request, own))
-    return [field for field in fields if any(given.get(field) for given in foreign)]
+    given = {
+        field for foreign in _foreign(request, own) for field, value in foreign.items() if value
+    }
+    return [field for field in fields if field in given]
 
 
 def _foreign(request: Request, own: str) -> Iterator[Mapping[str, Any]]:
     for dialect, fields in request.extras.items():
-        if dialect != own and isinstance(fields, Mapping):
+        if dialect != own and isinstance(fields, dict):
             yield fields
             config = fields.get("generationConfig")  # where Gemini keeps half of its own
-            if isinstance(config, Mapping):
+            if isinstance(config, dict):
                 yield config
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from proxypal_core.dialects import failures
-from proxypal_core.dialects.alike import Alike, Run, shape_of, written
+from proxypal_core.dialects.alike import Alike, Run, shape_of, taken_apart, written
 from proxypal_core.dialects.base import Dialect, Encoded, Notice, Reply
 from proxypal_core.dialects.carry import Outgoing
 from proxypal_core.dialects.stopping import Stopping
@@ -29,6 +29,7 @@ from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.hub.fold import fold, unfold
 from proxypal_core.hub.messages import Part, Response, Text, ToolCall, Usage
 from proxypal_core.wire import jsonio, sse
+from proxypal_core.wire.jsonio import JsonObject
 
 
 class Seen(msgspec.Struct):
@@ -143,9 +144,10 @@ class Passthrough:
         """*raw*, of which *notice* tells, is passed on as *out*."""
         if notice is None or not notice.begun or notice.finished or notice.last:
             return
-        came, sent = shape_of(raw), shape_of(out)
-        if came and sent and came.kinds == sent.kinds:
-            self._literals = () if out == raw else sent.literals
+        came = shape_of(raw)
+        literals, kinds = ((), came.kinds) if came and out == raw else taken_apart(out)
+        if came and came.kinds == kinds:
+            self._literals = literals
             self._alike.learn(came)
 
     def _pass(self, raw: bytes) -> bytes:
@@ -158,10 +160,10 @@ class Passthrough:
             return b""  # no event without data; OpenAI's SDK takes it for broken JSON
         if frame is not None:
             try:
-                _check(frame.data)
+                document = _document(frame.data)
                 notice = self._dialect.notice(frame)
-                if self._rename:
-                    raw = self._renamed(raw)
+                if self._rename and document:
+                    raw = self._renamed(raw, frame.data, document)
             except jsonio.Malformed as error:
                 return self._broken(failures.broken_event(error))
             if notice is not None:
@@ -175,16 +177,17 @@ class Passthrough:
         self._learn(came, out, notice)
         return out
 
-    def _renamed(self, raw: bytes) -> bytes:
+    def _renamed(self, raw: bytes, data: bytes, document: JsonObject) -> bytes:
+        """*raw*, whose *data* is *document*, with the client's name for the model."""
+        start = raw.rfind(data)
+        if start < 0:
+            return raw  # it has several lines
+        changed = data
         for path in self._dialect.MODEL_PATHS:
-            if b'"%b"' % path[-1].encode() not in raw:
-                continue
-            start = raw.find(b"{")
-            end = raw.rfind(b"}") + 1
-            if 0 <= start < end and b"\ndata:" not in raw[start:end]:
-                changed = jsonio.replace_string(raw[start:end], path, self._reply.request.model)
-                raw = raw[:start] + changed + raw[end:]
-        return raw
+            if b'"%b"' % path[-1].encode() in data:
+                name = self._reply.request.model
+                changed = jsonio.replace_string(changed, path, name, document=document)
+        return b"".join((raw[:start], changed, raw[start + len(data) :]))
 
     def _broken(self, failure: Failure) -> bytes:
         if self.seen.failure is not None:
@@ -303,7 +306,7 @@ class _Way:
         events = [event]
         for step in self._steps:
             events = [passed for each in events for passed in step(each)]
-        return [own_name(each, self._names) for each in events]
+        return [own_name(each, self._names) for each in events] if self._names else events
 
 
 def translated(response: Response, encoded: Encoded, carrying: Outgoing) -> Response:
@@ -321,14 +324,14 @@ def own_name(event: Event, names: Mapping[str, str]) -> Event:
             return event
 
 
-def _check(data: bytes) -> None:
-    """Refuse an event that would be a client's decoding error, without a word of what happened.
+def _document(data: bytes) -> JsonObject:
+    """What an event says; nothing for a marker. What is neither would be a client's decoding error,
+    without a word of what happened.
 
     Raises:
         Malformed: it is neither a JSON object nor a marker.
     """
-    if data.strip() not in (b"", b"[DONE]"):
-        jsonio.load_object(data)
+    return {} if data.strip() in (b"", b"[DONE]") else jsonio.load_object(data)
 
 
 def _whole(data: bytes) -> bool:

@@ -224,6 +224,7 @@ _NO_PREVIOUS = re.compile(rb'("previous_response_id"\s*:\s*)null')
 # The first tells early where the answer is, for a client that loses the stream; the others are
 # whole.
 _TOLD_IN = ("response.created", "response.completed", "response.incomplete")
+_TOLD = [jsonio.dumps(kind) for kind in _TOLD_IN]
 _ANSWER = b'"response"'
 """The key of an event that has one; inside a text its quotes would be escaped."""
 
@@ -238,8 +239,9 @@ def _streamed(data: bytes) -> Iterator[JsonObject]:
     while (found := data.find(_ANSWER, at)) >= 0:
         at += len(sse.Splitter().block(data[at:found]))
         end = sse.end_of_event(data, at)
-        frame = sse.parse(data[at:end])
+        raw = data[at:end]
         at = end
+        frame = sse.parse(raw) if any(told in raw for told in _TOLD) else None
         if frame is None:
             continue
         event = jsonio.load_object(frame.data)

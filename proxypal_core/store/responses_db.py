@@ -3,6 +3,7 @@
 What is kept is bounded in size and age. Losing it costs a client one refusal.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -15,6 +16,8 @@ SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes of text in all; the oldest answers go first."""
 AGE_LIMIT = 30 * 24 * 3600.0
 """Seconds an answer is kept; OpenAI keeps them as long."""
+WRITE_EVERY = 0.02
+"""Seconds between two writes: a lone answer is written at once, those of a flood go together."""
 _ROW = 1024
 """Bytes a row counts at least, so that small ones are bounded in number too."""
 _ROOM = 0.9
@@ -86,12 +89,27 @@ class ResponsesDB:
         self._age = age
         self._total = 0
         """At least the size of all rows; exact after each time room was made."""
+        self._waiting: list[tuple[str, Kept, float]] = []
+        """Whose, what and when. The loop adds at its end, the database's thread takes from its front."""
+        self._next_write = 0.0
+        self._scheduled = False
         database.add_tables(_SCHEMA, lambda db: self._make_room(db, self._oldest()))
+        database.before_all(self._write)
 
     def put(self, client: str, kept: Kept) -> None:
         """Keep *kept* in place of what had its id. Returns at once."""
-        at = self._clock()
-        self._database.submit(lambda db: self._put(db, client, kept, at))
+        self._waiting.append((client, kept, self._clock()))
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._next_write:
+            self._begin(loop)
+        elif not self._scheduled:
+            self._scheduled = True
+            loop.call_at(self._next_write, self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = False
+        self._next_write = loop.time() + WRITE_EVERY
+        self._database.submit(lambda _: None)  # which is written before
 
     async def get(self, client: str, name: str) -> Kept | None:
         """The answer called *name*, without the ids of its items."""
@@ -111,20 +129,26 @@ class ResponsesDB:
 
     # ── on the database's thread ─────────────────────────────────────────────────────────────
 
-    def _put(self, db: sqlite3.Connection, client: str, kept: Kept, at: float) -> None:
-        row = (client, kept.id, at, kept.size, kept.account, kept.input, kept.document)
-        items = [(client, item, kept.id) for item in kept.items]
-
-        def write(db: sqlite3.Connection) -> None:
-            _delete(db, client, kept.id)
-            db.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            db.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", items)
-            db.execute("DELETE FROM responses WHERE at < ?", (at - self._age,))
-
-        transaction(db, write)
-        self._total += kept.size
+    def _write(self, db: sqlite3.Connection) -> None:
+        rows = tuple(self._waiting)
+        if not rows:
+            return
+        try:
+            transaction(db, lambda db: self._put(db, rows))
+        finally:  # where it fails they are lost: what cannot be written does not stop what follows
+            del self._waiting[: len(rows)]
+        self._total += sum(kept.size for _, kept, _ in rows)
         if self._total > self._size:
-            self._make_room(db, at - self._age)
+            self._make_room(db, self._oldest())
+
+    def _put(self, db: sqlite3.Connection, rows: Iterable[tuple[str, Kept, float]]) -> None:
+        for client, kept, at in rows:
+            _delete(db, client, kept.id)
+            row = (client, kept.id, at, kept.size, kept.account, kept.input, kept.document)
+            db.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            items = [(client, item, kept.id) for item in kept.items]
+            db.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", items)
+        db.execute("DELETE FROM responses WHERE at < ?", (self._oldest(),))
 
     def _make_room(self, db: sqlite3.Connection, oldest: float) -> None:
         self._total = _total(db)

@@ -12,7 +12,6 @@ EVENT_LIMIT = 16 * 1024 * 1024
 """Bytes one event may have. Inline images are real; an event without end is an attack."""
 
 _BLANK_LINE = re.compile(rb"\n(?:\n|\r\n?)|\r\r\n?")
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 BOM = b"\xef\xbb\xbf"
 
 
@@ -118,7 +117,7 @@ def parse(raw: bytes) -> Frame | None:
 def _parse_lines(raw: bytes) -> Frame | None:
     name = b""
     data: list[bytes] = []
-    for line in _LINE_END.split(raw.removeprefix(BOM)):
+    for line in raw.removeprefix(BOM).splitlines():
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":

@@ -50,6 +50,18 @@ async def test_what_is_kept_outlives_the_daemon(tmp_path, kept):
     assert found == kept
 
 
+async def test_of_a_flood_of_answers_none_is_lost(tmp_path):
+    async with opened(tmp_path) as db:
+        for number in range(100):
+            db.put("", answer(f"r{number}", items=(f"i{number}",)))
+        found = await db.get("", "r99")
+    async with opened(tmp_path) as db:
+        after = [await db.get("", f"r{number}") for number in range(100)]
+
+    assert found == answer("r99")
+    assert after == [answer(f"r{number}") for number in range(100)]
+
+
 async def test_what_is_deleted_is_gone_and_its_items_too(tmp_path):
     async with opened(tmp_path) as db:
         db.put("", answer("r", b"SECRET" * 1000, items=("i",)))
