@@ -26,7 +26,6 @@ from proxypal_core.cli.main import main as proxypal
 from proxypal_core.dialects import DIALECTS
 from proxypal_core.gateway import answers, api, surface
 from proxypal_core.gateway.openapi import Endpoint
-from proxypal_core.gateway.surface import Access
 from proxypal_core.hub.failure import Failure, Kind
 from proxypal_core.providers import backend, catalog
 from proxypal_core.settings.describe import shown
@@ -240,7 +239,7 @@ def paths(access: str) -> str:
     patterns = {route.pattern.pattern for _, route in shown}
     if missing := {route.pattern.pattern for route in surface.ROUTES} - patterns:
         raise LookupError(f"no row of PATHS shows {missing}")
-    mine = [(row, route.dialect) for row, route in shown if route.access is Access[access.upper()]]
+    mine = [(row, route.dialect) for row, route in shown if route.access == access]
     if access == "client":
         rows = ((code(f"{row[0]} {row[1]}"), dialect, row[2]) for row, dialect in mine)
         return table(("request", "dialect", "what it is"), rows)

@@ -129,7 +129,10 @@ class Ledger:
 
     def admit(self, key: ClientKey) -> Sequence[Quota]:
         """Count a request of *key*, if no limit of it is reached; those that are."""
-        reached = [quota for quota in self.quotas(key) if quota.left <= 0]
+        quotas = self.quotas(key)
+        if not quotas:
+            return quotas
+        reached = [quota for quota in quotas if quota.left <= 0]
         if not reached and key.requests_per_minute:
             self._uses[key.name].requests.take(1, self._clock())
         return reached

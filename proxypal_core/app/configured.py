@@ -264,13 +264,13 @@ def proxy_for(account: Account, url: str, network: Network) -> str:
 
 
 def proxies_by(network: Network) -> Callable[[Account, str], str]:
-    """``proxy_for``, which looks once at each origin. The environment is that of the first time."""
+    """``proxy_for``, which looks once at each address. The environment is that of the first time."""
     chosen = lru_cache(maxsize=1024)(partial(proxy_of, network))
 
     def proxy(account: Account, url: str) -> str:
         if account.proxy:
             return proxy_for(account, url, network)
-        return chosen("/".join(url.split("/", 3)[:3]))
+        return chosen(url)
 
     return proxy
 

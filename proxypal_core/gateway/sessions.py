@@ -1,7 +1,7 @@
 """Which conversation a request belongs to, as far as its client says or its beginning tells."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -50,19 +50,28 @@ def session_of(
         for name in _named(headers, doc):
             if isinstance(name, str) and 0 < len(name) <= _LONGEST and name.isprintable():
                 return Session(_key(client, name.encode("utf-8", "replace")))
-    turns = _turns(doc)
-    beginning = [_told(doc[name]) for name in _SYSTEM if name in doc]
-    for turn in turns:
+    beginning: list[bytes | memoryview] = []
+    for name in _SYSTEM:
+        if name in doc:
+            beginning.append(_told(doc[name]))  # noqa: PERF401 — in 3.11 a comprehension is a call
+    begun = follow = False
+    for turn in _turns(doc):
         role = _role(turn)
+        if role in _SPOKEN:
+            follow = True
+        if begun:
+            if follow:
+                break
+            continue
+        begun = role == "user"
         beginning.append(role.encode("utf-8", "replace"))
         if isinstance(turn, dict):
-            beginning += [_told(turn[name]) for name in _SAID if name in turn]
-        if role == "user":
-            break
-    else:
+            for name in _SAID:
+                if name in turn:
+                    beginning.append(_told(turn[name]))  # noqa: PERF401 — the same
+    if not begun:
         return None
-    key = _key(client, b"\0".join(beginning))  # which JSON never holds
-    return Session(key, follow=any(_role(turn) in _SPOKEN for turn in turns))
+    return Session(_key(client, b"\0".join(beginning)), follow)  # a byte that JSON never holds
 
 
 def _turns(doc: Mapping[str, Any]) -> Sequence[Any]:
@@ -86,11 +95,11 @@ def spoken(doc: Mapping[str, Any]) -> bytes:
     )
 
 
-def _told(value: Any) -> bytes:
+def _told(value: Any) -> bytes | memoryview:
     """What tells *value*, a part of a body, apart from others."""
     told = memoryview(_json(value))
     if len(told) <= _TELLING:
-        return bytes(told)
+        return told
     half = _TELLING // 2
     return b"".join((told[:half], b"%d" % len(told), told[-half:]))
 
@@ -122,4 +131,4 @@ def _role(turn: Any) -> str:
 
 
 def _key(client: str, name: bytes) -> str:
-    return hashlib.blake2b(client.encode() + b"\0" + name, digest_size=16).hexdigest()
+    return blake2b(b"%b\0%b" % (client.encode(), name), digest_size=16).hexdigest()

