@@ -1,6 +1,6 @@
 """How one request goes on after a failure: whom not to ask again, and when to give up."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from proxypal_core.accounts.lease import Lease, NoneReady, Target
 from proxypal_core.accounts.verdict import VERDICTS
@@ -29,32 +29,27 @@ class Attempts:
         self._refused = 0
         self._troubles: dict[tuple[str, Kind], int] = {}
         self._tried: dict[tuple[str, Target], Failure] = {}
+        self.tried: Collection[tuple[str, Target]] = self._tried.keys()
+        """What was asked of whom."""
         self.avoid: set[str] = set()
         """Providers to turn to last."""
         self.last: Failure | None = None
-
-    @property
-    def tried(self) -> Collection[tuple[str, Target]]:
-        return self._tried.keys()
-
-    @property
-    def over(self) -> bool:
+        self.over = False
         """Whether the last failure is the request's own, or there were enough."""
-        if self.last is None:
-            return False
-        return (
-            not VERDICTS[self.last.kind].elsewhere
-            or self._failed >= self._most
-            or self._refused >= self._most * _REFUSALS
-        )
 
     def failed(self, lease: Lease, failure: Failure) -> None:
         self.last = failure
         self._tried[lease.asked] = failure
-        if VERDICTS[failure.kind].refusal:
+        verdict = VERDICTS[failure.kind]
+        if verdict.refusal:
             self._refused += 1
         else:
             self._failed += 1
+        self.over = (
+            not verdict.elsewhere
+            or self._failed >= self._most
+            or self._refused >= self._most * _REFUSALS
+        )
         if failure.scope == "account":  # such as its own proxy's trouble: others may be better off
             return
         key = (lease.target.provider, failure.kind)
@@ -67,21 +62,21 @@ class Attempts:
         None to give up. *jitter* is random, from 0 to 1.
         """
         if self.last is not None and self._failed == 1 and self._is_hiccup(self.last):
-            self._tried = {
-                asked: failure
-                for asked, failure in self._tried.items()
-                if not self._is_hiccup(failure)
-            }
+            self._ask_again(
+                [asked for asked, failure in self._tried.items() if self._is_hiccup(failure)]
+            )
             return SHORTEST_PAUSE + (LONGEST_PAUSE - SHORTEST_PAUSE) * jitter
         if none.resumes_at is None or none.resumes_at - now > self._patience:
             return None
         wait = max(0.0, none.resumes_at - now)
         self._patience -= wait
         ready = {one.account for one in none.waiting if one.until <= none.resumes_at}
-        self._tried = {
-            asked: failure for asked, failure in self._tried.items() if asked[0] not in ready
-        }
+        self._ask_again([asked for asked in self._tried if asked[0] in ready])
         return wait
+
+    def _ask_again(self, tried: Iterable[tuple[str, Target]]) -> None:
+        for asked in tried:
+            del self._tried[asked]
 
     @staticmethod
     def _is_hiccup(failure: Failure) -> bool:

@@ -53,8 +53,8 @@ class Pool:
     """Every account, and how each is doing.
 
     *order* names, for a provider, the only accounts to use and in which order. *affinity* is how
-    many seconds a conversation stays with its account, 0 for not at all, or what knows where it is. *changed* is told
-    what outlives a restart, whenever it changes.
+    many seconds a conversation stays with its account, 0 for not at all, or what knows where it is.
+    *changed* is told what outlives a restart, whenever a lease comes back or it changes otherwise.
     """
 
     def __init__(
@@ -154,9 +154,10 @@ class Pool:
         if now < self._looked:
             self._set_back(now)
         self._looked = now
-        found = self._best(targets, now, tried, session, avoid=avoid)
+        follows = session if session is not None and session.follow else None
+        found = self._best(targets, now, tried, follows, avoid=avoid)
         if found is None and avoid:
-            found = self._best(targets, now, tried, session)
+            found = self._best(targets, now, tried, follows)
         if found is None:
             found = self._soonest(targets, now, tried)
         if found is None:
@@ -169,8 +170,8 @@ class Pool:
         standing.used, standing.used_at = lease.number, now
         if turns := self._turns.get(standing.account.provider):
             turns.used(standing)
-        self._bind(lease, now)
-        self._tell(standing)
+        if self._affinity is not None and session is not None:
+            self._bind(self._affinity, session, lease, now)
         return lease
 
     def served(self, lease: Lease) -> None:
@@ -181,9 +182,10 @@ class Pool:
         standing.served += 1
         if standing.health is not WELL and lease.number > standing.health.turn:
             standing.health = WELL
-        model = standing.models.get(lease.model)
-        if model is not None and lease.number > model.turn:
-            self._forget(standing, lease.model)
+        if standing.models:
+            model = standing.models.get(lease.model)
+            if model is not None and lease.number > model.turn:
+                self._forget(standing, lease.model)
         self._tell(standing)
 
     def failed(self, lease: Lease, failure: Failure, *, rest: float | None = None) -> None:
@@ -193,6 +195,7 @@ class Pool:
             return
         verdict = VERDICTS[failure.kind]
         if not verdict.elsewhere:
+            self._tell(standing)
             return
         now = self._clock()
         standing.failed += 1
@@ -219,7 +222,9 @@ class Pool:
 
     def released(self, lease: Lease) -> None:
         """*lease* came to nothing, and its account is not to blame."""
-        self._returned(lease)
+        standing = self._returned(lease)
+        if standing is not None:
+            self._tell(standing)
 
     def note(self, lease: Lease, gauges: Iterable[Gauge]) -> None:
         """What an answer's headers say is left of the limits of *lease*'s account."""
@@ -241,22 +246,17 @@ class Pool:
             standing.in_flight -= 1
         return standing
 
-    def _bind(self, lease: Lease, now: float) -> None:
-        """Keep the conversation of *lease* where it is now, unless it is here only because its own
-        account had too much to do.
+    def _bind(self, affinity: Affinity, session: Session, lease: Lease, now: float) -> None:
+        """Keep *session* where it is now, unless it is here only because its own account had too much
+        to do.
         """
-        if self._affinity is None or lease.session is None:
-            return
         provider, chosen = lease.target.provider, lease.account.id
-        bound = self._affinity.account(provider, lease.session, now)
-        own = self._standings.get(bound)
-        if (
-            own is not None
-            and bound != chosen
-            and not self._resting(own, lease.target, now).rests(now)
-        ):
-            chosen = bound
-        self._affinity.bind(provider, lease.session, chosen, now)
+        if session.follow:
+            bound = affinity.account(provider, session, now)
+            own = self._standings.get(bound)
+            if own is not None and bound != chosen and not self._rests(own, lease.target, now):
+                chosen = bound
+        affinity.bind(provider, session, chosen, now)
 
     # ── who is next ──────────────────────────────────────────────────────────────────────────
 
@@ -271,18 +271,19 @@ class Pool:
     ) -> tuple[Standing, Target] | None:
         """Whose turn it is among those that do not rest, in the first group that has any."""
         for group in _groups(targets):
-            turns = self._turns.get(group[0].provider)
-            if turns is not None and len(group) == 1 and not group[0].profile:
-                if group[0].provider in avoid:
+            target = group[0]
+            turns = self._turns.get(target.provider)
+            if turns is not None and len(group) == 1 and not target.profile:
+                if target.provider in avoid:
                     continue
-                one = self._next(turns, group[0], now, tried, session)
+                one = self._next(turns, target, now, tried, session)
                 if one is not None:
-                    return one, group[0]
+                    return one, target
                 continue
             ready = [
                 (one, target)
                 for one, target in self._able(group, tried)
-                if target.provider not in avoid and not self._resting(one, target, now).rests(now)
+                if target.provider not in avoid and not self._rests(one, target, now)
             ]
             if ready:
                 return self._chosen(ready, now, session)
@@ -298,7 +299,7 @@ class Pool:
     ) -> Standing | None:
         """Whose turn it is for *target*: who ``_chosen`` would choose."""
         bound = ""
-        if self._affinity is not None:
+        if self._affinity is not None and session is not None:
             bound = self._affinity.account(target.provider, session, now)
         for level in turns.levels:
             for low in (False, True):
@@ -327,7 +328,7 @@ class Pool:
             if (
                 not (one.full or self._unfit(one, target))
                 and not (tried and (one.account.id, target) in tried)
-                and not self._resting(one, target, now).rests(now)
+                and not self._rests(one, target, now)
                 and (bool(one.gauges) and self._low(one, target.model, now) is not None) is low
             ):
                 return one
@@ -339,7 +340,7 @@ class Pool:
         return few > 0 and any(
             other.in_flight < few
             and not (other.full or self._unfit(other, target))
-            and not self._resting(other, target, now).rests(now)
+            and not self._rests(other, target, now)
             for level in turns.levels
             for group in level
             for other in group.values()
@@ -420,14 +421,18 @@ class Pool:
             return f"disabled {account.disabled}"
         if target.prefix and account.prefix != target.prefix:
             return f"it does not have the prefix {target.prefix}"
-        if not account.serves(target.model):
+        if (account.models or account.excluded_models) and not account.serves(target.model):
             return "its settings exclude the model"
         return ""
 
+    def _rests(self, one: Standing, target: Target, now: float) -> bool:
+        """Whether others are asked first."""
+        if one.health is WELL and not one.models and not self._troubles:
+            return False
+        return self._resting(one, target, now).rests(now)
+
     def _resting(self, one: Standing, target: Target, now: float) -> Health:
         """What rests longest of the account, the account for the model, and the provider."""
-        if one.health is WELL and now >= 0 and not one.models and not self._troubles:
-            return WELL
         worst = health_rules.at(one.health, now)
         model = one.models.get(target.model)
         if model is not None:

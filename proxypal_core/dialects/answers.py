@@ -1,5 +1,6 @@
 """What the answers of all dialects have in common."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from proxypal_core.dialects.base import Reply
@@ -31,3 +32,15 @@ def count(value: Any) -> int:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return 0
     return int(value) if 0 <= value < _COUNT_LIMIT else 0
+
+
+def counts(holder: Any, fields: Sequence[str]) -> Sequence[int]:
+    """The ``count`` of each of *fields* of *holder*; none is there where that is no object."""
+    if not isinstance(holder, dict):
+        return [0] * len(fields)
+    found = []
+    for field in fields:
+        value = holder.get(field, 0)
+        is_count = type(value) is int and 0 <= value < _COUNT_LIMIT  # as nearly all are
+        found.append(value if is_count else count(value))
+    return found

@@ -168,7 +168,9 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        """A new process has what the old one noted; what was on loan is gone with it."""
+        """A new process has what the old one noted, who gave all back that was on loan."""
+        for lease in self.out.values():
+            self.pool.released(lease)
         before = {name: [self.health(f"p:{name}", m) for m in MODELS] for name in NAMES}
         used = {s.account.id: (s.used, s.used_at, s.served, s.failed) for s in self.pool.standings}
         self.pool = self.make()

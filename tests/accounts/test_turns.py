@@ -1,5 +1,6 @@
 """Who is next is found without comparing everybody, and is the same as if everybody were compared."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,15 +92,24 @@ def play(pool, lease, what, more, now):
             pool.note(lease, [Gauge("requests", "model", more, now + 500)])
 
 
-def test_who_was_used_is_last_in_its_group_after_a_restart_too():
+@pytest.mark.parametrize(
+    "back",
+    [
+        Pool.served,
+        Pool.released,
+        lambda pool, lease: pool.failed(lease, Failure(Kind.INVALID, "its own fault")),
+    ],
+)
+def test_who_was_used_is_last_in_its_group_after_a_restart_too(back):
     made = [Account(id=f"p:{name}", provider="p") for name in "abc"]
     kept = {}
     clock = StoppedClock()
     before = Pool(made, clock=clock, changed=lambda row: kept.__setitem__(row.account, row))
-    first = before.lease([Target("p", "m")]).account.id
+    lease = before.lease([Target("p", "m")])
+    back(before, lease)
 
     after = Pool(made, clock=clock)
     after.restore(kept.values())
 
-    assert first == "p:a"
+    assert lease.account.id == "p:a"
     assert [after.lease([Target("p", "m")]).account.id for _ in range(3)] == ["p:b", "p:c", "p:a"]

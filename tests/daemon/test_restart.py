@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from operator import le
 
 import aiohttp
 import pytest
@@ -76,6 +77,10 @@ async def test_a_daemon_that_was_killed_in_the_middle_goes_on_as_it_was(fault_se
 
     assert served == [200] * 4
     assert not any(isinstance(one, tuple) and one[3] for one in cut)
+    # That somebody was being asked is forgotten.
+    used_before = [before[name].pop("last_used") or 0.0 for name in after]
+    used_after = [row.pop("last_used") or 0.0 for row in after.values()]
+    assert all(map(le, used_after, used_before))
     assert after == before
     assert before[f"up:{LIMITED}"]["models"]["m-1"]["until"]
     assert before[f"up:{BROKE}"]["resting"]["reason"] == "billing"

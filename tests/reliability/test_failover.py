@@ -26,7 +26,12 @@ async def test_no_client_notices_while_one_account_is_well():
 
 
 async def test_a_proxy_that_gives_up_after_one_failure_is_seen(monkeypatch):
-    monkeypatch.setattr(Attempts, "over", property(lambda self: self.last is not None))
+    def gives_up(attempts, lease, failure):
+        failed(attempts, lease, failure)
+        attempts.over = True
+
+    failed = Attempts.failed
+    monkeypatch.setattr(Attempts, "failed", gives_up)
 
     answers, _ = await failover(**SHORT)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from proxypal_core.dialects import answers
 from proxypal_core.hub.messages import FinishReason, Refusal, Usage
-from proxypal_core.wire.jsonio import JsonObject, obj, opt
+from proxypal_core.wire.jsonio import JsonObject
 
 NAME = "anthropic"
 VENDOR = "anthropic"
@@ -63,16 +63,24 @@ def refusal(holder: Mapping[str, Any]) -> tuple[Refusal, ...]:
 # ── what it cost ─────────────────────────────────────────────────────────────────────────────
 
 
+_COUNTS = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "output_tokens",
+)
+_OF_OUTPUT = ("thinking_tokens",)
+
+
 def read_usage(usage: JsonObject) -> Usage:
-    read = answers.count(usage.get("cache_read_input_tokens"))
-    written = answers.count(usage.get("cache_creation_input_tokens"))
-    details = opt(usage, "output_tokens_details", obj, "usage") or {}
+    fresh, read, written, made = answers.counts(usage, _COUNTS)
+    (thinking,) = answers.counts(usage.get("output_tokens_details"), _OF_OUTPUT)
     return Usage(
-        input_total=answers.count(usage.get("input_tokens")) + read + written,
+        input_total=fresh + read + written,
         input_cached=read,
         input_cache_write=written,
-        output_total=answers.count(usage.get("output_tokens")),
-        output_reasoning=answers.count(details.get("thinking_tokens")),
+        output_total=made,
+        output_reasoning=thinking,
     )
 
 

@@ -164,17 +164,22 @@ def block_reason(doc: Mapping[str, Any]) -> str:
 # ── what it cost ─────────────────────────────────────────────────────────────────────────────
 
 
+_COUNTS = (
+    "promptTokenCount",
+    "toolUsePromptTokenCount",
+    "cachedContentTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+)
+
+
 def read_usage(counts: Mapping[str, Any]) -> Usage:
     """Counts that are zero are left out; the prompt includes what was cached."""
-
-    def count(field: str) -> int:
-        return answers.count(counts.get(field))
-
-    thoughts = count("thoughtsTokenCount")
+    prompt, tools, cached, said, thoughts = answers.counts(counts, _COUNTS)
     return Usage(
-        input_total=count("promptTokenCount") + count("toolUsePromptTokenCount"),
-        input_cached=count("cachedContentTokenCount"),
-        output_total=count("candidatesTokenCount") + thoughts,
+        input_total=prompt + tools,
+        input_cached=cached,
+        output_total=said + thoughts,
         output_reasoning=thoughts,
     )
 

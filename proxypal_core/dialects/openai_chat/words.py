@@ -77,23 +77,26 @@ def finish_word(reason: FinishReason, *, calls: bool, refused: bool, legacy: boo
 # ── usage ────────────────────────────────────────────────────────────────────────────────────
 
 
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "prompt_cache_hit_tokens")
+_OF_PROMPT = ("cached_tokens", "cache_write_tokens")
+_OF_COMPLETION = ("reasoning_tokens",)
+
+
 def read_usage(value: Any) -> Usage | None:
     """The counts in a ``usage`` object; what is missing or no count is 0."""
     if not isinstance(value, dict):
         return None
-    prompt = _details(value, "prompt_tokens_details")
-    completion = _details(value, "completion_tokens_details")
-    given = answers.count(value.get("prompt_tokens"))
-    made = answers.count(value.get("completion_tokens"))
+    given, made, total, hit = answers.counts(value, _COUNTS)
+    cached, written = answers.counts(value.get("prompt_tokens_details"), _OF_PROMPT)
+    (reasoning,) = answers.counts(value.get("completion_tokens_details"), _OF_COMPLETION)
+    if total > given + made:  # xAI and Google count the reasoning in the total alone
+        made = total - given
     return Usage(
         input_total=given,
-        # DeepSeek says it at the top level.
-        input_cached=answers.count(prompt.get("cached_tokens"))
-        or answers.count(value.get("prompt_cache_hit_tokens")),
-        input_cache_write=answers.count(prompt.get("cache_write_tokens")),
-        # xAI and Google count the reasoning in the total alone.
-        output_total=max(made, answers.count(value.get("total_tokens")) - given),
-        output_reasoning=answers.count(completion.get("reasoning_tokens")),
+        input_cached=cached or hit,  # DeepSeek says it at the top level
+        input_cache_write=written,
+        output_total=made,
+        output_reasoning=reasoning,
     )
 
 
@@ -125,11 +128,6 @@ def first_choice(doc: JsonObject) -> JsonObject:
 def stream_usage(doc: JsonObject) -> Usage | None:
     """The usage of a chunk; some servers put it into the choice."""
     return read_usage(doc.get("usage")) or read_usage(first_choice(doc).get("usage"))
-
-
-def _details(usage: JsonObject, key: str) -> JsonObject:
-    value = usage.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 # ── texts ────────────────────────────────────────────────────────────────────────────────────

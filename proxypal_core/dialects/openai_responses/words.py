@@ -4,7 +4,6 @@ from typing import Any
 
 from proxypal_core.dialects import answers
 from proxypal_core.hub.messages import FinishReason, Usage
-from proxypal_core.wire import jsonio
 from proxypal_core.wire.jsonio import JsonObject
 
 NAME = "openai-responses"
@@ -48,17 +47,23 @@ def read_finish(status: str, details: Any, *, calls: bool) -> tuple[FinishReason
 # ── usage ────────────────────────────────────────────────────────────────────────────────────
 
 
+_COUNTS = ("input_tokens", "output_tokens")
+_OF_INPUT = ("cached_tokens", "cache_write_tokens")
+_OF_OUTPUT = ("reasoning_tokens",)
+
+
 def read_usage(value: Any) -> Usage | None:
     if not isinstance(value, dict):
         return None
-    given = jsonio.opt(value, "input_tokens_details", jsonio.obj, "usage") or {}
-    made = jsonio.opt(value, "output_tokens_details", jsonio.obj, "usage") or {}
+    given, made = answers.counts(value, _COUNTS)
+    cached, written = answers.counts(value.get("input_tokens_details"), _OF_INPUT)
+    (reasoning,) = answers.counts(value.get("output_tokens_details"), _OF_OUTPUT)
     return Usage(
-        input_total=answers.count(value.get("input_tokens")),
-        input_cached=answers.count(given.get("cached_tokens")),
-        input_cache_write=answers.count(given.get("cache_write_tokens")),
-        output_total=answers.count(value.get("output_tokens")),
-        output_reasoning=answers.count(made.get("reasoning_tokens")),
+        input_total=given,
+        input_cached=cached,
+        input_cache_write=written,
+        output_total=made,
+        output_reasoning=reasoning,
     )
 
 
