@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from proxypal_core.gateway.connection import Connection, Handler
-from proxypal_core.gateway.request import Answer, Request
 from proxypal_core.gateway.server import Server
 
 _LOOK = 0.05
@@ -25,52 +23,23 @@ _LAST_WORDS = 1.0
 REASON = "the proxy is shutting down"
 
 
-class Drain:
-    """A handler that knows who is being answered by *handler*."""
-
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
-        self._answering: dict[Connection, asyncio.Task[object] | None] = {}
-        self._leaving: set[Connection] = set()
-        """Connections whose last answer is on its way."""
-        self._ending = False
-
-    @property
-    def answering(self) -> int:
-        """Requests that have begun and not ended."""
-        return len(self._answering)
-
-    async def __call__(self, request: Request) -> Answer:
-        connection = request.connection
-        self._answering[connection] = asyncio.current_task()
-        try:
-            return await self._handler(request)
-        finally:
-            del self._answering[connection]
-            if self._ending:
-                self._leaving.add(connection)
-                connection.close()  # after this answer
-
-    async def finish(self, server: Server, seconds: float, now: asyncio.Event) -> None:
-        """Wait until nobody of *server* is being answered, for *seconds* or until *now* is set. Who
-        has no whole answer then is told why: their handlers are cancelled with ``REASON``.
-        """
-        self._ending = True
-        await asyncio.sleep(0)  # who has asked before is being answered then
-        for connection in server.connections:
-            if connection not in self._answering and not connection.is_new:
-                connection.close()
-        if _has_new(server):
-            await _until(lambda: now.is_set() or not _has_new(server), NEW)
-        if await _until(lambda: not self._answering or now.is_set(), seconds) and not now.is_set():
-            await _until(
-                lambda: self._leaving.isdisjoint(server.connections) or now.is_set(), LAST_BYTES
-            )
-            return
-        for task in self._answering.values():
-            if task is not None:
-                task.cancel(REASON)
-        await _until(lambda: not self._answering, _LAST_WORDS)
+async def finish(server: Server, seconds: float, now: asyncio.Event) -> None:
+    """Wait until nobody of *server* is being answered, for *seconds* or until *now* is set. Who has no
+    whole answer then is told why: their handlers are cancelled with ``REASON``.
+    """
+    await asyncio.sleep(0)  # who has asked before is being answered then
+    for connection in server.connections:
+        if not connection.is_new:
+            connection.close()
+    if _has_new(server):
+        await _until(lambda: now.is_set() or not _has_new(server), NEW)
+        server.pre_shutdown()
+    if await _until(lambda: not server.answering or now.is_set(), seconds) and not now.is_set():
+        await _until(lambda: not server.connections or now.is_set(), LAST_BYTES)
+        return
+    for connection in server.answering:
+        connection.break_off(REASON)
+    await _until(lambda: not server.answering, _LAST_WORDS)
 
 
 def _has_new(server: Server) -> bool:
@@ -81,6 +50,6 @@ async def _until(done: Callable[[], bool], seconds: float) -> bool:
     """Wait until it is *done*, for at most *seconds*; whether it is."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while not done():  # noqa: ASYNC110 — aiohttp tells nobody when a connection ends
+            while not done():  # noqa: ASYNC110 — nobody tells when a connection ends
                 await asyncio.sleep(_LOOK)
     return done()

@@ -14,10 +14,9 @@ import structlog
 from aiohttp import web
 
 from proxypal_core import __version__, app
+from proxypal_core.daemon import drain, notify
 from proxypal_core.daemon import lock as locks
-from proxypal_core.daemon import notify
 from proxypal_core.daemon.certificate import Certificate
-from proxypal_core.daemon.drain import Drain
 from proxypal_core.daemon.limits import (
     leave_no_core,
     memory_watch,
@@ -151,9 +150,8 @@ async def serve(
             if worker
             else nullcontext(served.handler) as handler,
         ):
-            drain = Drain(handler)
             limits = Limits(connections=most_connections())
-            guarded = server(drain, limits, memory_watch(processes=worker.count if worker else 1))
+            guarded = server(handler, limits, memory_watch(processes=worker.count if worker else 1))
             runner = web.ServerRunner(guarded, shutdown_timeout=_CUT)
             await runner.setup()
             try:
@@ -166,10 +164,11 @@ async def serve(
                     await given.stop.wait()
                 for _ in range(BACKLOG):  # a turn takes one of those that the system has let in
                     await asyncio.sleep(0)
-                log.info("stopping", requests=drain.answering, drain_seconds=DRAIN)
-                supervisor.stopping(f"requests to finish: {drain.answering}")
+                answering = len(guarded.answering)
+                log.info("stopping", requests=answering, drain_seconds=DRAIN)
+                supervisor.stopping(f"requests to finish: {answering}")
                 served.handler.close()
-                await _end(runner, guarded, drain, given)
+                await _end(runner, guarded, given)
             finally:
                 await runner.cleanup()
 
@@ -251,7 +250,7 @@ async def _listening(
     return base_url(host, port, tls=tls is not None)
 
 
-async def _end(runner: web.ServerRunner, guarded: Server, drain: Drain, given: Orders) -> None:
+async def _end(runner: web.ServerRunner, guarded: Server, given: Orders) -> None:
     for site in runner.sites:
         await site.stop()
     await drain.finish(guarded, DRAIN, given.now)

@@ -5,13 +5,13 @@ must be ours (DNS rebinding), a foreign Origin or a cross-site fetch is refused 
 must have a type that a page cannot send without asking first.
 """
 
-import hashlib
 import hmac
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import sha256
 
 from proxypal_core.accounts.client_keys import MINUTE, ClientKey, Ledger, Quota
 from proxypal_core.hub.failure import Failure, Kind, Refused
@@ -21,12 +21,14 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
-def check_host(host: str | None, allowed: Collection[str]) -> None:
+@lru_cache(maxsize=256)
+def check_host(host: str | None, allowed: frozenset[str]) -> None:
     """Refuse a Host that is not loopback's and not in *allowed* (names without port)."""
-    name = _name_in(host or "")
+    match = _HOST.fullmatch(host or "")
+    name = match["name"].lower() if match else ""
     if name not in _LOOPBACK and name not in allowed:
         raise Refused(
             Failure(
@@ -37,13 +39,6 @@ def check_host(host: str | None, allowed: Collection[str]) -> None:
         )
 
 
-@lru_cache(maxsize=256)
-def _name_in(host: str) -> str:
-    """The name in a Host header, without its port; empty when it is none."""
-    match = _HOST.fullmatch(host)
-    return match["name"].lower() if match else ""
-
-
 def check_origin(headers: Mapping[str, str], host: str) -> None:
     """Refuse what another web site's page sent."""
     origin = headers.get("origin")
@@ -52,7 +47,8 @@ def check_origin(headers: Mapping[str, str], host: str) -> None:
         f"https://{host}".lower(),
     ):
         raise _foreign("Origin")
-    if headers.get("sec-fetch-site", "none").lower() not in ("none", "same-origin"):
+    site = headers.get("sec-fetch-site")
+    if site is not None and site.lower() not in ("none", "same-origin"):
         raise _foreign("Sec-Fetch-Site")
 
 
@@ -80,14 +76,15 @@ _OWN_PLACES: Mapping[str, str] = {"anthropic": "x-api-key", "gemini": "x-goog-ap
 
 def shown_keys(
     headers: Mapping[str, str], query: Mapping[str, str], dialect: str = ""
-) -> list[str]:
-    """Every key that a request shows, in all the places where clients put one; first the one in the
-    place that *dialect* has for it.
+) -> list[bytes]:
+    """The digests of every key that a request shows, in all the places where clients put one; first
+    the one in the place that *dialect* has for it.
     """
     keys = []
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and (token := token.strip()):
-        keys.append(token)
+    if authorization := headers.get("authorization"):
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "bearer" and (token := token.strip()):
+            keys.append(token)
     keys += [headers[name] for name in _KEY_HEADERS if headers.get(name)]
     if query and (key := query.get("key")):
         keys.append(key)
@@ -95,7 +92,7 @@ def shown_keys(
     if own and keys[0] is not own:
         keys.remove(own)
         keys.insert(0, own)
-    return keys
+    return [digest(key) for key in keys]
 
 
 class OverLimit(Refused):
@@ -146,8 +143,8 @@ class Keyring:
         """Whether *key* still lets somebody in, whatever else of it was changed."""
         return key.digest in self._by_digest
 
-    def admit(self, shown: Sequence[str], dialect: str = "") -> ClientKey | None:
-        """The key that lets a request in; None where no key guards and all may come.
+    def admit(self, shown: Sequence[bytes], dialect: str = "") -> ClientKey | None:
+        """The key that lets a request in, which shows those with the digests *shown*; None where no key guards and all may come.
 
         Raises:
             OverLimit: the key was used too much, as a client of *dialect* is told.
@@ -163,8 +160,7 @@ class Keyring:
                 if shown
                 else "a client key is needed: send it as Authorization: Bearer or x-api-key",
             )
-        now = self._clock()
-        if key.expires and now >= key.expires:
+        if key.expires and self._clock() >= key.expires:
             raise Refused(
                 Failure(
                     Kind.CLIENT_KEY,
@@ -174,12 +170,11 @@ class Keyring:
         reached = self.ledger.admit(key)
         if reached:
             longest = max(reached, key=lambda quota: quota.resets_in)
-            raise OverLimit(
-                over_limit(key, longest), limit_headers(dialect, self.ledger.quotas(key), now)
-            )
+            quotas = self.ledger.quotas(key)
+            raise OverLimit(over_limit(key, longest), limit_headers(dialect, quotas, self._clock()))
         return key
 
-    def stranger(self, shown: Sequence[str], text: str) -> Refused:
+    def stranger(self, shown: Sequence[bytes], text: str) -> Refused:
         """Why the keys *shown* let nobody in: *text*, or that too many wrong ones were sent. To show
         none, or a client's key in a place that is not a client's, is no guess.
         """
@@ -188,10 +183,10 @@ class Keyring:
             return Refused(Failure(Kind.RATE_LIMIT, text, retry_after=wait))
         return Refused(Failure(Kind.CLIENT_KEY, text))
 
-    def _found(self, shown: Sequence[str]) -> ClientKey | None:
+    def _found(self, shown: Sequence[bytes]) -> ClientKey | None:
         # Found by its digest: what the time taken tells of that, tells nothing of a key.
-        for key in shown:
-            found = self._by_digest.get(digest(key))
+        for each in shown:
+            found = self._by_digest.get(each)
             if found is not None:
                 return found
         return None
@@ -242,9 +237,9 @@ def expiry(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def is_admin(shown: Sequence[str], admin: bytes) -> bool:
-    """Whether one of the *shown* keys has the digest *admin*."""
-    return any(hmac.compare_digest(digest(key), admin) for key in shown)
+def is_admin(shown: Sequence[bytes], admin: bytes) -> bool:
+    """Whether *admin* is among the digests *shown*."""
+    return any(hmac.compare_digest(each, admin) for each in shown)
 
 
 def _foreign(header: str) -> Refused:

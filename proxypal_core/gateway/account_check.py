@@ -40,7 +40,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class _Unsent(Exchange):
-    async def _json(self, body: bytes, request: Request) -> Answer:
+    def _json(self, body: bytes, request: Request) -> Answer:
         return web.Response(body=body)
 
 
@@ -95,5 +95,5 @@ def _ask(front: Front, account: Account, model: str, record: Record) -> Ask:
         session=None,
         doc=doc,
         body=jsonio.dumps(doc),
-        headers=(),
+        headers={},
     )

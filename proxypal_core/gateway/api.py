@@ -251,8 +251,8 @@ def find(method: str, path: str) -> tuple[Endpoint, Mapping[str, str]]:
     raise surface.NotFound(surface.CHAT)
 
 
-async def serve(front: Front, request: Request, shown: Sequence[str]) -> Answer:
-    """The answer to *request*, which shows the keys *shown*.
+async def serve(front: Front, request: Request, shown: Sequence[bytes]) -> Answer:
+    """The answer to *request*, which shows keys with the digests *shown*.
 
     Raises:
         Refused: who sent it may not, or what it asks cannot be.
@@ -274,7 +274,7 @@ async def serve(front: Front, request: Request, shown: Sequence[str]) -> Answer:
     return answer if isinstance(answer, web.Response | Sent) else answers.as_json(answer)
 
 
-def _holder(front: Front, request: Request, shown: Sequence[str]) -> Holder:
+def _holder(front: Front, request: Request, shown: Sequence[bytes]) -> Holder:
     if access.is_admin(shown, front.admin):
         return "admin"
     if dashboard_session.is_signed_in(front.sessions, request):

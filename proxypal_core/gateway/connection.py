@@ -20,8 +20,9 @@ import structlog
 from aiohttp import web
 
 from proxypal_core.gateway import answers
-from proxypal_core.gateway.guard import Limits
-from proxypal_core.gateway.request import Answer, Request, Sent, TooLarge
+from proxypal_core.gateway.deadline import Deadline
+from proxypal_core.gateway.guard import Limits, Room
+from proxypal_core.gateway.request import Answer, Headers, Request, Sent, TooLarge
 from proxypal_core.wire import jsonio
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ read, and of a translated answer we keep as much again.
 """
 _NOT_SENT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _VERSIONS = ("1.1", "1.0")
+_LENGTH = b"content-length"
+_LENGTH_SIZE = len(_LENGTH)
 _ONCE = frozenset({"host", "content-type", "content-encoding"})
 """What must not come twice, besides what frames a body, which the parser minds: those who read
 different ones of them would understand a request differently.
@@ -77,6 +80,7 @@ class Connection(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         """None when the client went away."""
         self.limits: Limits = server.limits
+        self.room: Room = server.room
         self.asked = 0
         """Requests so far."""
         self.is_full = False
@@ -89,6 +93,8 @@ class Connection(asyncio.BufferedProtocol):
         """Requests whose answers have not begun; None stands for what is no request."""
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
+        self.deadline: Deadline
+        """Of the task that answers, once it is connected."""
         self._answering: Request | None = None
         self._closing = False
         """Whether it ends with the answer that is being made."""
@@ -99,7 +105,11 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the parser is given the body of a request whose head was read before."""
         self._in_head = False
         self._target = b""
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._raw: list[bytes] = []
+        """Names and values of the headers that come, by turns."""
+        self._length: bytes | None = None
+        self._last: tuple[list[bytes], Headers] | None = None
+        """The headers of the last request, raw and read."""
         self._request: Request | None = None
         """Whose body is coming."""
         self._silent = 0
@@ -128,6 +138,7 @@ class Connection(asyncio.BufferedProtocol):
                 connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT, UNSENT)
         self._server.joined(self)
         self._task = self._loop.create_task(self._serve())
+        self.deadline = Deadline(self._loop, self._task)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.left(self)
@@ -195,46 +206,56 @@ class Connection(asyncio.BufferedProtocol):
     def on_message_begin(self) -> None:
         if not self._without_head:
             self._in_head = True
-            self._target, self._headers = b"", []
+            self._target, self._raw, self._length = b"", [], None
             self._silent = 0
 
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # it may be a trailer, or the head of what was read before
-            self._headers.append((name, value))
+        if not self._in_head:  # a trailer, or the head of what was read before
+            return
+        size = len(name)
+        if size + len(value) > LINE_LIMIT:
+            raise _Malformed
+        if size == _LENGTH_SIZE and name.lower() == _LENGTH:
+            self._length = value  # the parser has seen that it is one, and the only one
+        else:
+            self._raw += name, value
 
     def on_headers_complete(self) -> None:
         if self._without_head:
             return
         version = self._parser.get_http_version()
-        if version not in _VERSIONS or not self._is_bounded():
+        if version not in _VERSIONS or len(self._target) > LINE_LIMIT:
             raise _Malformed
         self._in_head = False
         self._silent = 0
         self._head_since = 0.0
         request = Request(
             self,
-            self._server.room,
             method=self._parser.get_method().decode("latin-1"),
             target=self._target.decode("utf-8", "surrogateescape"),
             version=version,
-            pairs=[
-                (name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape"))
-                for name, value in self._headers
-            ],
+            headers=self._read_headers(version),
+            length=None if self._length is None else int(self._length),
             keep_alive=self._parser.should_keep_alive(),
         )
-        _check(request)
         self.asked += 1
         self._request = request
         self._body_since = self._loop.time()
         self._put(request)
 
-    def _is_bounded(self) -> bool:
-        lines = [len(name) + len(value) for name, value in self._headers]
-        return len(lines) <= _HEADERS and max(len(self._target), *lines, 0) <= LINE_LIMIT
+    def _read_headers(self, version: str) -> Headers:
+        raw = self._raw
+        if self._last is None or self._last[0] != raw:
+            if len(raw) > 2 * _HEADERS:
+                raise _Malformed
+            self._last = raw, _checked(Headers(raw))
+        headers = self._last[1]
+        if version == "1.1" and "host" not in headers.named:
+            raise _Malformed
+        return headers
 
     def on_body(self, data: bytes) -> None:
         self._silent = 0
@@ -258,10 +279,10 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse()
             return
         framing = [
-            f"{name}: {value}\r\n"
-            for name, value in request.pairs
-            if name in ("content-length", "transfer-encoding")
+            f"{name}: {value}\r\n" for name, value in request.pairs if name == "transfer-encoding"
         ]
+        if request.length is not None:
+            framing.append(f"content-length: {request.length}\r\n")
         self._parser = httptools.HttpRequestParser(self)
         self._without_head = True
         self._parser.feed_data(f"POST / HTTP/1.1\r\n{''.join(framing)}\r\n".encode())
@@ -302,6 +323,7 @@ class Connection(asyncio.BufferedProtocol):
         except (asyncio.CancelledError, ConnectionError):
             pass
         finally:
+            self.deadline.close()
             if self.transport is not None:
                 self.transport.close()
 
@@ -327,6 +349,8 @@ class Connection(asyncio.BufferedProtocol):
         self._answering = request
         try:
             keeps_alive = await self._answer(request)
+            if self.is_full:
+                await self.drain()
         finally:
             request.give_back()
             self._answering = None
@@ -351,16 +375,16 @@ class Connection(asyncio.BufferedProtocol):
         try:
             answer = await self._server.handler(request)
             if not isinstance(answer, Sent):
-                answer = await request.respond(answer)
+                answer = request.respond(answer)
         except ConnectionError:
             raise
         except TooLarge:
-            await request.respond(_refusal(413, "invalid_request_error", "the body is too large"))
+            request.respond(_refusal(413, "invalid_request_error", "the body is too large"))
             return False
         except Exception as error:  # noqa: BLE001 — it is answered
             self._failed(error)
             if not request.began:
-                await request.respond(_refusal(500, "server_error", "internal error"))
+                request.respond(_refusal(500, "server_error", "internal error"))
             return False
         return answer.keep_alive
 
@@ -396,6 +420,10 @@ class Connection(asyncio.BufferedProtocol):
         """Whether nothing was asked on it yet."""
         return self.asked == 0
 
+    @property
+    def is_answering(self) -> bool:
+        return self._answering is not None
+
     def is_late(self, now: float) -> bool:
         """Whether the client has kept us waiting for too long."""
         limits = self.limits
@@ -424,6 +452,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._answering is None and not self._waiting and self.transport is not None:
             self.transport.close()
 
+    def break_off(self, reason: str) -> None:
+        """Cancel the handler of the answer that is being made; the client may be told *reason*."""
+        if self._task is not None and self._answering is not None:
+            self._task.cancel(reason)
+
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 — aiohttp's
         """End after the answer that is being made, or after *timeout* seconds without it."""
         self.close()
@@ -433,13 +466,12 @@ class Connection(asyncio.BufferedProtocol):
                 self.cut()
 
 
-def _check(request: Request) -> None:
-    if len(request.named) != len(request.pairs):
-        names = [name for name, _ in request.pairs]
+def _checked(headers: Headers) -> Headers:
+    if len(headers.named) != len(headers.pairs):
+        names = [name for name, _ in headers.pairs]
         if any(names.count(name) > 1 for name in _ONCE):
             raise _Malformed
-    if request.version == "1.1" and "host" not in request.named:
-        raise _Malformed
+    return headers
 
 
 def _refusal(status: int, kind: str, text: str) -> web.Response:

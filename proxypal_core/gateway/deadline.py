@@ -12,18 +12,16 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """Belongs to the task that makes it. The timer is not set anew for every wait, as
+    """Belongs to *task*, which waits as often as it likes. The timer is not set anew for every wait, as
     ``asyncio.timeout`` would: it looks when it goes off whether there is still time.
     """
 
-    def __init__(self) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a deadline belongs to a task")
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+        self._loop = loop
         self._task = task
-        self._loop = asyncio.get_running_loop()
         self._until = math.inf
         self._timer: asyncio.TimerHandle | None = None
+        self._goes_off = math.inf
         self._passed = False
 
     async def within(self, seconds: float, waiting: Awaitable[T]) -> T:
@@ -33,7 +31,7 @@ class Deadline:
             Broken: it did not, or the task was cancelled with a reason, which the client is told.
         """
         self._until = until = self._loop.time() + seconds
-        if self._timer is None or self._timer.when() > until:
+        if until < self._goes_off:
             self._set(until)
         try:
             return await waiting
@@ -63,9 +61,11 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(at, self._due)
+        self._goes_off = at
 
     def _due(self) -> None:
         self._timer = None
+        self._goes_off = math.inf
         if self._until == math.inf:
             return
         if self._loop.time() < self._until:

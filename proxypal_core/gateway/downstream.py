@@ -16,7 +16,7 @@ from proxypal_core.wire import sse
 WRITE_BUFFER = 16 * 1024
 """Bytes the socket layer may hold for a client that reads slowly; then we stop reading upstream."""
 
-
+_LAST_CHUNK = b"0\r\n\r\n"
 BREAK_SECONDS = 0.2
 """Between the last words and the cut. Some clients (aiohttp's, and with it google-genai) forget what
 they have not read yet when a connection breaks; most leave by themselves when they read an error.
@@ -98,12 +98,12 @@ class Downstream:
             except ConnectionError:
                 pass
 
-    async def finish(self) -> Sent:
-        """End the answer cleanly: its terminal event has come."""
+    async def finish(self, last: bytes = b"") -> Sent:
+        """Send *last* and end the answer cleanly: its terminal event has come."""
         self._timer.cancel()
         if self._reframe is not None:
-            await self._write(self._reframe.close())
-        self._request.write(self._head() + (b"0\r\n\r\n" if self._chunked else b""))
+            last = (self._reframe.feed(last) if last else b"") + self._reframe.close()
+        self._send(last, over=True)
         await self._request.drain()
         return Sent(200, self._request.keep_alive)
 
@@ -130,12 +130,17 @@ class Downstream:
             self._send(data)
             await self._request.drain()
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, *, over: bool = False) -> None:
+        """Send *data*; with the end of the answer if it is *over*."""
         self._last_write = self._loop.time()
-        if self._sent is not None:
+        if self._sent is not None and data:
             self._sent(data)
-        piece = b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
-        self._request.write(piece if self._begun else self._head() + piece)
+        head = b"" if self._begun else self._head()
+        end = _LAST_CHUNK if over and self._chunked else b""
+        if self._chunked and data:
+            self._request.write(b"%b%x\r\n%b\r\n%b" % (head, len(data), data, end))
+        else:
+            self._request.write(head + data + end)
 
     def _head(self) -> bytes:
         """The head of the answer, the first time."""
@@ -148,14 +153,13 @@ class Downstream:
         content_type = self._reframe.content_type if self._reframe else "text/event-stream"
         framing = {"transfer-encoding": "chunked"} if self._chunked else {}
         self._request.keep_alive &= self._chunked
-        return self._request.head(
-            {
-                **self._headers(),
-                "content-type": content_type,
-                "cache-control": "no-cache",
-                **framing,
-            }.items()
-        )
+        headers = {
+            **self._headers(),
+            "content-type": content_type,
+            "cache-control": "no-cache",
+            **framing,
+        }
+        return self._request.head(tuple(headers), tuple(headers.values()))
 
     def _due(self) -> None:
         """The time to hold back is over, or the stream may have been silent for an interval."""

@@ -5,7 +5,6 @@ Whatever goes wrong before an answer has begun leaves here in the client's own d
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,13 +17,14 @@ from proxypal_core.accounts.lease import Target
 from proxypal_core.dialects import DIALECTS, openai_legacy
 from proxypal_core.dialects.base import Dialect
 from proxypal_core.gateway import access, answers, api, dashboard_files, dashboard_session, surface
+from proxypal_core.gateway import headers as passing
 from proxypal_core.gateway.answers import refusal
 from proxypal_core.gateway.downstream import JsonArray, LegacyCompletions, Reframe
 from proxypal_core.gateway.exchange import Exchange, proxied_headers
 from proxypal_core.gateway.front import Front
 from proxypal_core.gateway.glance import glance
 from proxypal_core.gateway.prepare import Ask
-from proxypal_core.gateway.request import BODY_LIMIT, Answer, Request, TooLarge
+from proxypal_core.gateway.request import BODY_LIMIT, Answer, Headers, Request, TooLarge
 from proxypal_core.gateway.sessions import session_of
 from proxypal_core.gateway.surface import Access, Match, Operation
 from proxypal_core.hub.failure import Failure, Kind, Refused
@@ -39,8 +39,6 @@ _LONGEST_NAME = 512
 """Characters of a model's name: it is repeated in the log, in messages and in the records."""
 _BASES = "a base URL ends in /v1 for OpenAI's clients, and has no path for the others"
 _MANAGED = "GET /api/openapi.json lists what is"
-
-_NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +72,16 @@ class Gateway:
             self._guard(request)
             match = surface.match(request.method, path)
             dialect = DIALECTS[_list_dialect(match, request.named)]
-            return await self._serve(request, match, dialect, request_id)
+            shown = _shown_keys(request, match)
+            if match.route.access is Access.ADMIN:
+                return await api.serve(self.front, request, shown)
+            client = None
+            if match.route.access is Access.CLIENT:
+                client = self.front.keyring.admit(shown, match.route.dialect)
+            answer = self._of_ours(request, match, dialect, request_id, client)
+            if answer is not None:
+                return answer
+            return await self._exchange(request, match, dialect, request_id, client)
         except surface.WrongMethod as wrong:
             if request.method == "OPTIONS":
                 return web.Response(status=204, headers={"allow": ", ".join(wrong.allowed)})
@@ -114,23 +121,18 @@ class Gateway:
                 Failure(Kind.INVALID, "this is no forward proxy; take its address as base URL")
             )
         access.check_host(host, self.front.allowed_hosts)
-        access.check_origin(request.named, host or "")
+        request.headers.once(_is_from_here)
 
-    async def _serve(
-        self, request: Request, match: Match, dialect: Dialect, request_id: str
-    ) -> Answer:
-        route = match.route
-        # Gemini's clients put their key into the query; the owner's has no business in a history.
-        query = _NO_QUERY
-        if route.access is Access.CLIENT and request.query_string:
-            query = request.query
-        shown = access.shown_keys(request.named, query, route.dialect)
-        if route.access is Access.ADMIN:
-            return await api.serve(self.front, request, shown)
-        client = None
-        if route.access is Access.CLIENT:
-            client = self.front.keyring.admit(shown, route.dialect)
-        match route.operation:
+    def _of_ours(
+        self,
+        request: Request,
+        match: Match,
+        dialect: Dialect,
+        request_id: str,
+        client: ClientKey | None,
+    ) -> Answer | None:
+        """The answer to what no provider is asked for."""
+        match match.route.operation:
             case Operation.HEALTH | Operation.ROOT:
                 return answers.as_json(self.front.health)
             case Operation.REALTIME:
@@ -142,7 +144,7 @@ class Gateway:
             case Operation.DASHBOARD:
                 return self._dashboard(request, match.suffix)
             case _:
-                return await self._exchange(request, match, dialect, request_id, client)
+                return None
 
     def _dashboard(self, request: Request, name: str) -> Answer:
         if not name and "code" in request.query:
@@ -170,7 +172,7 @@ class Gateway:
             dialect=dialect.NAME,
             path=request.path,
             client=client.name if client else "",
-            agent=agent_of(request.named),
+            agent=request.headers.once(_agent),
         )
         keeps = front.settings.usage.capture_bodies
         heard = None if keeps == "none" else Heard()
@@ -269,17 +271,17 @@ class Gateway:
         record.model, record.stream = model, stream
         record.session = session.key if session else ""
         return Ask(
-            id=record.id,
-            dialect=dialect,
-            operation=match.route.upstream,
-            model=model,
+            record.id,
+            dialect,
+            match.route.upstream,
+            model,
             stream=stream,
             targets=self._targets(model, match, dialect),
             session=session,
             doc=doc,
             glanced=not whole,
             body=body,
-            headers=request.pairs,
+            headers=request.headers.once(_going_up, dialect.NAME),
             method=request.method,
             path=match.suffix,
             query=_query(request.query),
@@ -327,6 +329,34 @@ class Gateway:
         raise Refused(
             Failure(Kind.MODEL, f"no model {name!r} is listed; see the list without an id")
         )
+
+
+def _shown_keys(request: Request, match: Match) -> Sequence[bytes]:
+    # Gemini's clients put their key into the query; the owner's has no business in a history.
+    dialect = match.route.dialect
+    if request.query_string and match.route.access is Access.CLIENT:
+        return access.shown_keys(request.named, request.query, dialect)
+    return request.headers.once(_keys_in, dialect)
+
+
+# What is found in the headers alone, of which a connection asks once: no settings, no clock.
+
+
+def _keys_in(headers: Headers, dialect: str) -> Sequence[bytes]:
+    return access.shown_keys(headers.named, {}, dialect)
+
+
+def _is_from_here(headers: Headers) -> bool:
+    access.check_origin(headers.named, headers.named.get("host", ""))
+    return True
+
+
+def _agent(headers: Headers) -> str:
+    return agent_of(headers.named)
+
+
+def _going_up(headers: Headers, dialect: str) -> Mapping[str, str]:
+    return passing.upward(dialect, headers.joined)
 
 
 def _malformed(error: jsonio.Malformed) -> Failure:

@@ -5,7 +5,7 @@ failure that is the account's or the provider's; after that a failure is told in
 is then cut. Nothing ends cleanly without the provider's own terminal event.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -66,25 +66,22 @@ class Exchange:
         """The headers of the attempt's answer."""
         self._asked_at = 0.0
         """When the attempt began, in Unix seconds."""
-        self._deadline = Deadline()
+        self._deadline: Deadline
+        """Of the task that answers, once it does."""
         self._down: Downstream | None = None
         self._ended: Failure | None = None
         """What ended an answer in its middle."""
         self._complete = False
         """Whether the client was sent all of it; many hang up as soon as they have."""
 
-    async def run(self, request: Request) -> Answer:
+    def run(self, request: Request) -> Awaitable[Answer]:
         """Answer *request*.
 
         Raises:
             Refused: nothing was sent, and this is why.
         """
-        try:
-            if self._ask.stream:
-                return await self._streamed(request)
-            return await self._attempts(request)
-        finally:
-            self._deadline.close()
+        self._deadline = request.connection.deadline
+        return self._streamed(request) if self._ask.stream else self._attempts(request)
 
     async def _streamed(self, request: Request) -> Answer:
         down = self._down = Downstream(
@@ -120,10 +117,15 @@ class Exchange:
                 await self._wait(none, attempts, ends)
                 continue
             ends = 0.0
-            result = await self._attempt(lease, request)
-            if not isinstance(result, Failure):
-                return result
-            attempts.failed(lease, result)
+            self._begin(lease)
+            answer: Answer | Failure | None = None
+            try:
+                answer = await self._answer(lease, request)
+            finally:
+                failure = self._settle(lease, answer)
+            if not isinstance(answer, Failure):
+                return answer
+            attempts.failed(lease, failure or answer)
         raise Refused(nobody.exhausted(attempts.last, services.clock()))
 
     async def _wait(self, none: NoneReady, attempts: Attempts, ends: float) -> None:
@@ -142,27 +144,21 @@ class Exchange:
             failure = nobody.ready(none, attempts.last, model=self._ask.model, now=now)
             raise Refused(failure) from None
 
-    async def _attempt(self, lease: Lease, request: Request) -> Answer | Failure:
-        """One account asked: the finished answer, or how it failed before anything was sent."""
-        record = self._record
-        record.served_by, record.served_model = lease.account.id, lease.model
-        record.provider = lease.account.provider
+    def _begin(self, lease: Lease) -> None:
+        """Note who is asked now."""
+        account, record = lease.account, self._record
+        record.served_by, record.served_model = account.id, lease.model
+        record.provider = account.provider
         self._answered_with = {}
         self._asked_at = self._services.clock()
-        answer: Answer | Failure | None = None
-        failure: Failure | None = None
-        try:
-            answer = await self._answer(lease, request)
-        finally:
-            failure = self._settle(lease, answer)
-        return failure if failure is not None and isinstance(answer, Failure) else answer
 
     def _settle(self, lease: Lease, answer: Answer | Failure | None) -> Failure | None:
         """Give *lease* back and say how it went; the failure, as its owner wants it understood."""
         services, record = self._services, self._record
+        now = services.clock()
         failure = answer if isinstance(answer, Failure) else self._ended
         if failure is not None:
-            timed = limits.timed(failure, self._answered_with, services.clock())
+            timed = limits.timed(failure, self._answered_with, now)
             failure, rest = rules.apply(services.rules, timed, lease.account.provider)
             outcome = failure.kind.value
             services.pool.failed(lease, failure, rest=rest)
@@ -174,11 +170,14 @@ class Exchange:
             services.pool.served(lease)
         services.queue.given_back()
         record.outcome = outcome
-        took = max(0.0, services.clock() - self._asked_at)  # or the clock was set back
-        record.attempts.append(Attempt(lease.account.id, lease.model, outcome, took))
+        took = now - self._asked_at
+        if took < 0:  # the clock was set back
+            took = 0.0
+        record.attempts.append(Attempt(record.served_by, record.served_model, outcome, took))
         return failure
 
     async def _answer(self, lease: Lease, request: Request) -> Answer | Failure:
+        """One account asked: the finished answer, or how it failed before anything was sent."""
         try:
             prepared = await self._preparation.prepare(lease)
             answer = await self._send(lease, prepared, request)
@@ -189,7 +188,7 @@ class Exchange:
         except jsonio.Malformed as error:
             return Failure(Kind.INVALID, str(error), param=error.path)
         except Estimated as estimated:
-            return await self._estimated(estimated.tokens, request)
+            return self._estimated(estimated.tokens, request)
         except Refused as refused:
             return refused.failure
         except way_out.Broken as broken:
@@ -243,12 +242,14 @@ class Exchange:
     async def _whole(
         self, prepared: Prepared, reply: way_out.Reply, request: Request
     ) -> Answer | Failure:
-        body = await self._read_all(reply, ANSWER_LIMIT)
+        body = reply.whole()
+        if body is None:
+            body = await self._read_all(reply, ANSWER_LIMIT)
         doc = _answer_object(body)
         if self._ask.operation in COUNTS:
             if prepared.encoded is not None:
                 body = self._ask.dialect.count_reply(_read(prepared.speaks.decode_count, doc))
-            return await self._json(body, request)
+            return self._json(body, request)
         notice = prepared.speaks.notice_whole(doc)
         if notice.failure is not None:
             return notice.failure
@@ -264,20 +265,20 @@ class Exchange:
         body = self._seen(body, prepared)
         if self._ask.reshape is not None:
             body = self._ask.reshape(body)
-        return await self._json(body, request)
+        return self._json(body, request)
 
-    async def _json(self, body: bytes, request: Request) -> Answer:
+    def _json(self, body: bytes, request: Request) -> Answer:
         self._first_content()
         if self._sent is not None:
             self._sent(body)
         headers = self._headers()
         headers["content-type"] = "application/json"
-        return await request.send(body, headers)
+        return request.send(body, headers)
 
-    async def _estimated(self, tokens: int, request: Request) -> Answer:
+    def _estimated(self, tokens: int, request: Request) -> Answer:
         """An answer of our own, labelled as such, where the provider cannot count."""
         self._upstream_headers = {"x-proxypal-estimate": "true"}
-        return await self._json(self._ask.dialect.count_reply(tokens), request)
+        return self._json(self._ask.dialect.count_reply(tokens), request)
 
     def _translated(self, response: Response, prepared: Prepared) -> Response:
         if prepared.encoded is None:
@@ -322,6 +323,9 @@ class Exchange:
                 data = b""  # the terminal event had come
             if not out:
                 out = pipe.feed(data) if data else pipe.close()
+            if data and seen.finished and (rest := reply.whole()) is not None:
+                out += (pipe.feed(rest) if rest else b"") + pipe.close()
+                data = b""
             self._record.usage = seen.usage
             if not seen.begun and not seen.finished:
                 if seen.failure is not None:
@@ -335,10 +339,10 @@ class Exchange:
             if seen.failure is not None:
                 last = _unsaid_in(out, prepared)
                 return await self._break_off(last, _unsaid(seen.failure, prepared))
+            if not data or seen.cut:
+                return await down.finish(self._seen(out, prepared))
             await down.write(self._seen(out, prepared))
             self._complete = seen.finished
-            if not data or seen.cut:
-                return await down.finish()
 
     async def _poured(self, prepared: Prepared, reply: way_out.Reply, pipe: Pipe) -> bytes:
         """Once content has begun, it goes to the client as it comes, without this task being woken for
@@ -364,12 +368,14 @@ class Exchange:
         return waiting
 
     async def _read(self, reply: way_out.Reply, seen: Seen) -> bytes:
+        rest = reply.whole()
+        if rest is not None:
+            return rest
         timeouts = self._services.timeouts
+        seconds = timeouts.idle if seen.begun else timeouts.first_byte
         if seen.finished or seen.proven:
-            return await self._deadline.within(_LINGER, reply.read())
-        return await self._deadline.within(
-            timeouts.idle if seen.begun else timeouts.first_byte, reply.read()
-        )
+            seconds = _LINGER
+        return await self._deadline.within(seconds, reply.read())
 
     def _pipe(self, prepared: Prepared) -> Pipe:
         ask, reply = self._ask, self._preparation.reply()
@@ -425,11 +431,10 @@ class Exchange:
 
     def _headers(self) -> dict[str, str]:
         """The headers of a proxied answer."""
-        headers = {
-            "request-id": self._record.id,  # Anthropic's own, where Anthropic was asked
-            **self._upstream_headers,
-            **proxied_headers(self._record, attempts=len(self._record.attempts) + 1),
-        }
+        headers = proxied_headers(self._record, attempts=len(self._record.attempts) + 1)
+        headers["request-id"] = self._record.id
+        if self._upstream_headers:  # which have Anthropic's own id, where Anthropic was asked
+            headers.update(self._upstream_headers)
         if self._dropped:
             headers["x-proxypal-dropped"] = passing.printable(", ".join(self._dropped))
         return headers
@@ -458,10 +463,9 @@ def _unsaid_in(said: bytes, prepared: Prepared) -> bytes:
 def proxied_headers(record: Record, *, attempts: int) -> dict[str, str]:
     """Who answered, in the headers of every answer that a provider was asked for."""
     return {
-        "x-request-id": record.id,
         **_served(record.served_by, record.served_model),
+        "x-request-id": record.id,
         "x-proxypal-attempts": str(attempts),
-        "server": "proxypal",
     }
 
 
@@ -469,6 +473,7 @@ def proxied_headers(record: Record, *, attempts: int) -> dict[str, str]:
 def _served(account: str, model: str) -> Mapping[str, str]:
     provider = account.partition(":")[0]
     return {
+        "server": "proxypal",
         "x-proxypal-account": passing.printable(masked(account)),
         "x-proxypal-model": passing.printable(f"{provider}/{model}"),
     }

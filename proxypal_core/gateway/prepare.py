@@ -15,7 +15,6 @@ from proxypal_core.accounts.rules import Rule
 from proxypal_core.dialects import SPOKEN, carry, effort
 from proxypal_core.dialects.base import Dialect, Encoded, Reply, always_told
 from proxypal_core.dialects.carry import Carrier
-from proxypal_core.gateway import headers as passing
 from proxypal_core.gateway.downstream import Reframe
 from proxypal_core.gateway.queue import Queue
 from proxypal_core.gateway.sessions import spoken
@@ -101,7 +100,7 @@ class Services(msgspec.Struct, frozen=True):
     """Gets the files at addresses; None where the settings forbid it."""
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class Ask(msgspec.Struct, frozen=True):
     """What a client asks, as far as the path and a first look at the body tell.
 
     ``operation`` is a row of the dialect's operations in ``providers.provider``; ``model`` is the
@@ -117,7 +116,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     session: Session | None
     doc: jsonio.JsonObject
     body: bytes
-    headers: Sequence[tuple[str, str]]
+    headers: Mapping[str, str]
+    """Those of the client's that go on to a provider of its own dialect, by their names in small
+    letters; those that came several times are one list.
+    """
     method: str = "POST"
     path: str = ""
     """The rest of the address of a ``passthrough``."""
@@ -161,6 +163,9 @@ class Estimated(Exception):
         self.tokens = tokens
 
 
+_UNKNOWN = Secret("")
+
+
 class Preparation:
     """Makes the attempts of one ask ready; what is decoded once serves them all."""
 
@@ -170,7 +175,7 @@ class Preparation:
         self._created = created
         self._decoded: Request | None = None
         self._files: dict[str, Base64] = {}
-        self._secret = Secret("")
+        self._secret = _UNKNOWN
         self._carries: bool | None = None
 
     async def prepare(self, lease: Lease) -> Prepared:
@@ -229,11 +234,9 @@ class Preparation:
             asking = ask.dialect.with_usage(bytes(body), ask.doc)
             if asking is not None:
                 body, asks_usage = asking, True
-        head = passing.upward(ask.dialect.NAME, ask.headers)
-        if ask.method == "POST":
-            head["content-type"] = next(
-                (v for n, v in ask.headers if n == "content-type"), "application/json"
-            )
+        head = ask.headers
+        if ask.method == "POST" and "content-type" not in head:
+            head = {**head, "content-type": "application/json"}
         call = self._call(lease, provider, ask.dialect.NAME, body, head)
         return Prepared(call, self._secret, ask.dialect, rename, asks_usage=asks_usage)
 
@@ -321,9 +324,9 @@ class Preparation:
             provider.endpoints[dialect],
             dialect,
             operation or ask.operation,
-            model=lease.model,
-            path=ask.path,
-            stream=ask.stream,
+            lease.model,
+            ask.path,
+            ask.stream,
         )
         if ask.query:
             url += ("&" if "?" in url else "?") + ask.query

@@ -5,17 +5,18 @@ out as they are written here: a whole one in one piece, a stream piece by piece.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, TypeVarTuple, cast
 from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 
-from proxypal_core.gateway.guard import Room, check_encoding
+from proxypal_core.gateway.guard import check_encoding
 from proxypal_core.hub.failure import Failure, Kind, Refused
+from proxypal_core.wire.head import head
 from proxypal_core.wire.inflate import inflated
 
 if TYPE_CHECKING:
@@ -27,6 +28,43 @@ _SMALL = 1024
 """Smaller pieces of a body are put together as they come: each one alone takes more than it holds."""
 _BODILESS = (204, 304)
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Headers:
+    """The headers of a request, of which *raw* are the names and values by turns; ``content-length``
+    is not among them. Clients send the same ones with each of their requests: a connection keeps the
+    last, and with them what was found there.
+    """
+
+    __slots__ = ("_found", "joined", "named", "pairs")
+
+    def __init__(self, raw: Sequence[bytes]) -> None:
+        self.pairs: Sequence[tuple[str, str]] = [
+            (name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape"))
+            for name, value in zip(raw[::2], raw[1::2], strict=True)
+        ]
+        """As they came, but for their names, which are in small letters."""
+        self.named: Mapping[str, str] = dict(reversed(self.pairs))
+        """The same by name; the first of those that came twice."""
+        self.joined = self.named
+        """The same; those that came twice (``anthropic-beta`` may) as one list."""
+        if len(self.named) < len(self.pairs):
+            self.joined = {
+                name: ", ".join(value for n, value in self.pairs if n == name)
+                for name in self.named
+            }
+        self._found: dict[tuple[object, ...], object] = {}
+
+    def once(self, find: "Callable[[Headers, *Ts], T]", *args: *Ts) -> T:
+        """What *find*, given *args*, finds in them and nowhere else; it is asked once."""
+        asked = (find, *args)
+        if asked not in self._found:
+            self._found[asked] = find(self, *args)
+        return cast(T, self._found[asked])
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -44,31 +82,60 @@ class TooLarge(Exception):
 
 
 class Request:
-    """A request on *connection*. Its body is bounded, and counted in *room* until ``give_back``."""
+    """A request on *connection*. Its body is bounded, and counted in the server's
+    room until ``give_back``.
+    """
+
+    __slots__ = (
+        "_held",
+        "_pieces",
+        "_refused",
+        "_room",
+        "_unwanted",
+        "_waiter",
+        "_whole",
+        "began",
+        "came",
+        "connection",
+        "ended",
+        "headers",
+        "keep_alive",
+        "length",
+        "method",
+        "named",
+        "pairs",
+        "path",
+        "query_string",
+        "target",
+        "version",
+    )
 
     def __init__(
         self,
         connection: "Connection",
-        room: Room,
         *,
         method: str,
         target: str,
         version: str,
-        pairs: list[tuple[str, str]],
+        headers: Headers,
+        length: int | None,
         keep_alive: bool,
     ) -> None:
         self.connection = connection
         self.method = method
         self.target = target
         """What was asked for, as it came: a path and a query, unless somebody takes us for a proxy."""
-        self.path, _, self.query_string = target.partition("#")[0].partition("?")
+        if "#" in target:
+            target = target.partition("#")[0]
+        self.path, _, self.query_string = target.partition("?")
         """Nothing in them is decoded."""
         self.version = version
         """Of HTTP: 1.1 or 1.0."""
-        self.pairs = pairs
-        """The headers as they came, but for their names, which are in small letters."""
-        self.named: Mapping[str, str] = dict(reversed(pairs))
-        """The same by name; the first of those that came twice."""
+        self.headers = headers
+        self.pairs = headers.pairs
+        self.named = headers.named
+        self.length = length
+        """What was said that the body has; None where it comes in chunks, or there is none."""
         self.keep_alive = keep_alive
         self.began = False
         """Whether some of the answer was sent."""
@@ -76,7 +143,7 @@ class Request:
         """Bytes of the body so far, before decompression."""
         self.ended = False
         """Whether all of the body has come."""
-        self._room = room
+        self._room = connection.room
         self._pieces: list[bytes | bytearray] = []
         self._held = 0
         self._refused: Exception | None = None
@@ -154,7 +221,7 @@ class Request:
             self._waiter.set_result(None)
 
     def _check_length(self) -> None:
-        length = int(self.named.get("content-length", "0"))  # the parser has seen that it is one
+        length = self.length or 0
         if length > BODY_LIMIT:
             raise TooLarge
         if not self.came:
@@ -221,19 +288,17 @@ class Request:
 
     # ── the way back ─────────────────────────────────────────────────────────────────────────
 
-    async def send(self, body: bytes, headers: Mapping[str, str]) -> Sent:
-        """Send *body* with *headers* as the whole answer; returns when the client has taken enough
-        of it.
+    def send(self, body: bytes, headers: Mapping[str, str]) -> Sent:
+        """Send *body* with *headers* as the whole answer.
 
         Raises:
             ConnectionError: the client went away.
         """
-        self.write(self.head({**headers, "content-length": str(len(body))}.items()) + body)
-        if self.connection.is_full:
-            await self.connection.drain()
+        names = (*headers, "content-length")
+        self.write(self.head(names, (*headers.values(), str(len(body)))) + body)
         return Sent(200, self.keep_alive)
 
-    async def respond(self, answer: web.Response) -> Sent:
+    def respond(self, answer: web.Response) -> Sent:
         """Send *answer*.
 
         Raises:
@@ -246,9 +311,9 @@ class Request:
         body = answer.body if isinstance(answer.body, bytes) else b""
         if answer.status not in _BODILESS:
             headers.append(("content-length", str(len(body))))
-        head = self.head(headers, answer.status)
+        names, values = zip(*headers, strict=True) if headers else ((), ())
+        head = self.head(names, values, answer.status)
         self.write(head if self.method == "HEAD" else head + body)
-        await self.drain()
         return Sent(answer.status, self.keep_alive)
 
     def stream(self, headers: Iterable[tuple[str, str]], status: int = 200) -> "Stream":
@@ -259,25 +324,19 @@ class Request:
         """
         return Stream(self, headers, status)
 
-    def head(self, headers: Iterable[tuple[str, str]], status: int = 200) -> bytes:
-        """The head of an answer.
+    def head(self, names: Sequence[str], values: Sequence[str], status: int = 200) -> bytes:
+        """The head of an answer, whose headers' *names* have the *values* in their places.
 
         Raises:
             ValueError: a header holds the end of a line.
         """
-        lines = [
-            f"HTTP/{self.version} {status} {_PHRASES.get(status, '')}",
-            f"date: {self.connection.date}",
-        ]
-        lines += [f"{name}: {value}" for name, value in headers]
+        first = f"HTTP/{self.version} {status} {_PHRASES.get(status, '')}"
+        date = self.connection.date
         if not self.keep_alive:
-            lines.append("connection: close")
-        elif self.version == "1.0":
-            lines.append("connection: keep-alive")
-        text = "\r\n".join(lines)
-        if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
-            raise ValueError("a header holds the end of a line")
-        return f"{text}\r\n\r\n".encode("utf-8", "surrogateescape")
+            return head(first, ("date", *names, "connection"), (date, *values, "close"))
+        if self.version == "1.0":
+            return head(first, ("date", *names, "connection"), (date, *values, "keep-alive"))
+        return head(first, ("date", *names), (date, *values))
 
     def write(self, data: bytes) -> None:
         """Send *data*, as it is, at once.
@@ -316,7 +375,8 @@ class Stream:
             headers.append(("transfer-encoding", "chunked"))
         elif not sized:
             request.keep_alive = False
-        request.write(request.head(headers, status))
+        names, values = zip(*headers, strict=True)
+        request.write(request.head(names, values, status))
 
     async def write(self, data: bytes) -> None:
         """Send *data*; returns when the client has taken enough of it.

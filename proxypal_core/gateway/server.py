@@ -48,6 +48,11 @@ class Server(web.Server):
     def connections(self) -> list[Connection]:  # type: ignore[override] # as above
         return list(self._ours)
 
+    @property
+    def answering(self) -> list[Connection]:
+        """Those that have a request whose answer has not ended."""
+        return [connection for connection in self._ours if connection.is_answering]
+
     def admits(self) -> bool:
         """Whether there is room for one more connection."""
         if len(self._ours) < self.limits.connections:

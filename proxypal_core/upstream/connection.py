@@ -62,7 +62,8 @@ class Connection(asyncio.BufferedProtocol):
         self.idle_since = 0.0
         self.status = 0
         """Of the answer, whose head has come; 0 before."""
-        self.headers: list[tuple[str, str]] = []
+        self.headers: dict[str, str] = {}
+        """Of the same answer; the first of each name."""
         self._loop = asyncio.get_running_loop()
         self.lost = self._loop.create_future()
         """Done when the connection has ended."""
@@ -79,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
     def _begin(self, *, expecting: bool) -> None:
         self._expecting = expecting
         self._came = 0
-        self.headers = []
+        self.headers = {}
         self.status = 0
         self._interim = False
         self._until_eof = False
@@ -165,6 +166,12 @@ class Connection(asyncio.BufferedProtocol):
             self._paused = False
             self.transport.resume_reading()
         return data
+
+    def whole(self) -> bytes | None:
+        """The rest of the answer's body, if all of it has come."""
+        if not self._ended or self._paused:
+            return None
+        return self._taken()
 
     async def pour(self, take: Take) -> None:
         """Give *take* what comes as soon as it comes, until it wants no more, or there is no more; the
@@ -275,17 +282,18 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.status:
-            self.headers.append((name.decode("latin-1").lower(), value.decode("utf-8", "replace")))
+            self.headers.setdefault(
+                name.decode("latin-1").lower(), value.decode("utf-8", "replace")
+            )
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         self._interim = 100 <= status < 200
         if self._interim:
-            self.headers = []
+            self.headers = {}
             return
         self.status = status
-        names = {name for name, _ in self.headers}
-        framed = "content-length" in names or "transfer-encoding" in names
+        framed = "content-length" in self.headers or "transfer-encoding" in self.headers
         self._until_eof = not framed and status not in _BODILESS
 
     def on_body(self, data: bytes) -> None:
@@ -316,17 +324,19 @@ def _batches(pieces: Iterable[bytes | memoryview]) -> Iterator[Sequence[memoryvi
 class Answer:
     """The answer on *connection* to what was asked last, whose head has come."""
 
+    __slots__ = ("_connection", "_inflating", "headers", "pour", "read", "status", "whole")
+
     def __init__(self, connection: Connection) -> None:
         self.status = connection.status
-        # The first of each name.
-        self.headers: Mapping[str, str] = dict(reversed(connection.headers))
+        self.headers: Mapping[str, str] = connection.headers
         self.read = connection.read
+        self.whole: Callable[[], bytes | None] = connection.whole
         self.pour: Pour | None = connection.pour
         self._connection = connection
         encoding = self.headers.get("content-encoding")
         if encoding is not None and encoding.lower() in _COMPRESSED:
             self._inflating = Inflating()
-            self.read, self.pour = self._inflated, None
+            self.read, self.whole, self.pour = self._inflated, _not_yet, None
 
     async def _inflated(self) -> bytes:
         try:
@@ -339,6 +349,10 @@ class Answer:
         except ValueError:
             raise _not_compressed() from None
         return held
+
+
+def _not_yet() -> None:
+    """What is compressed is not there before it is read."""
 
 
 def _not_compressed() -> Broken:

@@ -140,6 +140,9 @@ class DemoReply:
         self._pieces = pieces
         self._pace = pace
 
+    def whole(self) -> None:
+        """It comes in pieces."""
+
     async def read(self) -> bytes:
         await asyncio.sleep(self._pace)
         piece = next(self._pieces, b"")

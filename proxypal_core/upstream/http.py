@@ -29,6 +29,7 @@ from proxypal_core.upstream.http_failures import (
     refused,
 )
 from proxypal_core.upstream.transport import Call
+from proxypal_core.wire.head import head
 
 IDLE = 60.0
 """Seconds that a connection is kept for the next call."""
@@ -65,6 +66,7 @@ class HttpTransport:
         self._sweeping: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
         self._connectors = {"": _connector(None, trust.roots(self._ca_file))}
         return self
 
@@ -131,22 +133,20 @@ class HttpTransport:
         if self._connectors is None:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = self._loop.time()
         self._idle[way].append(connection)
         if self._sweeping is None:
-            self._sweeping = loop.call_later(IDLE, self._sweep)
+            self._sweeping = self._loop.call_later(IDLE, self._sweep)
 
     def _sweep(self) -> None:
         """Close what was not used for long enough."""
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE
+        oldest = self._loop.time() - IDLE
         for way, idle in list(self._idle.items()):
             while idle and (idle[0].idle_since <= oldest or not idle[0].idle):
                 idle.popleft().abort()
             if not idle:
                 del self._idle[way]
-        self._sweeping = loop.call_later(IDLE / 4, self._sweep) if self._idle else None
+        self._sweeping = self._loop.call_later(IDLE / 4, self._sweep) if self._idle else None
 
     async def _connected(self, url: URL, proxy: str) -> Connection:
         """A connection of our own, made by aiohttp, whose connector forgets it."""
@@ -159,7 +159,7 @@ class HttpTransport:
         request = aiohttp.ClientRequest(
             "GET",
             url,
-            loop=asyncio.get_running_loop(),
+            loop=self._loop,
             proxy=URL(proxy) if proxy and not socks else None,
         )
         timeout = aiohttp.ClientTimeout(total=None, connect=self._connect)
@@ -180,6 +180,8 @@ class HttpTransport:
 
 class HttpReply(Answer):
     """The answer on *connection*, which *keep* is given when all of it was read."""
+
+    __slots__ = ("_closed", "_keep", "_way")
 
     def __init__(
         self, connection: Connection, way: Way, keep: Callable[[Connection, Way], None]
@@ -254,13 +256,7 @@ def _head(call: Call, place: Place) -> bytes:
             headers["proxy-authorization"] = f"Basic {login}"
     if call.body or call.method not in _BODILESS:
         headers["content-length"] = str(len(call.body))
-    lines = [f"{call.method} {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    head = "\r\n".join(lines) + "\r\n\r\n"
-    ends = len(lines) + 1
-    if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
-        raise ValueError
-    return head.encode()
+    return head(f"{call.method} {target} HTTP/1.1", tuple(headers), headers.values())
 
 
 _BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")

@@ -191,6 +191,9 @@ class ProcessReply:
         session, known = session_for(self._backend, self._request, self._lane.sessions.take)
         await self._start(session, known)
 
+    def whole(self) -> None:
+        """It comes in pieces."""
+
     async def read(self) -> bytes:
         while not self._answer.complete:
             now = _now()

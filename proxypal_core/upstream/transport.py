@@ -56,6 +56,10 @@ class Reply(Protocol):
         """
         ...
 
+    def whole(self) -> bytes | None:
+        """The rest of the body, if all of it has come; it is not read again."""
+        ...
+
     def close(self) -> None:
         """Give the connection back if the answer was read to its end, else cut it."""
         ...

@@ -5,6 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core.gateway import headers
+from proxypal_core.gateway.request import Headers
+
+
+def upward(dialect, sent):
+    raw = [text.encode() for header in sent for text in header]
+    return headers.upward(dialect, Headers(raw).joined)
 
 
 def test_a_vendors_client_keeps_its_own_headers_on_its_own_dialect():
@@ -22,7 +28,7 @@ def test_a_vendors_client_keeps_its_own_headers_on_its_own_dialect():
         ("x-forwarded-for", "1.2.3.4"),
     ]
 
-    assert headers.upward("anthropic", sent) == {
+    assert upward("anthropic", sent) == {
         "user-agent": "claude-cli/2.1.197 (external, cli)",
         "anthropic-version": "2023-06-01",
         "anthropic-beta": "a-1, b-2",
@@ -32,7 +38,25 @@ def test_a_vendors_client_keeps_its_own_headers_on_its_own_dialect():
 
 
 def test_other_programs_do_not_lend_their_name():
-    assert headers.upward("openai-chat", [("user-agent", "curl/8.5")]) == {}
+    assert upward("openai-chat", [("user-agent", "curl/8.5")]) == {}
+
+
+def test_headers_go_on_in_the_order_in_which_they_came():
+    sent = [("x-app", "cli"), ("anthropic-beta", "a"), ("anthropic-version", "1"), ("host", "h")]
+
+    assert list(upward("anthropic", sent)) == ["x-app", "anthropic-beta", "anthropic-version"]
+
+
+def test_what_a_client_says_is_for_its_neighbour_goes_no_further():
+    sent = [("connection", "close, X-App"), ("x-app", "cli"), ("anthropic-version", "1")]
+
+    assert upward("anthropic", sent) == {"anthropic-version": "1"}
+    assert headers.downward("anthropic", {"request-id": "r", "connection": "Request-Id"}) == {}
+
+
+@pytest.mark.parametrize("value", ["x" * 1025, "a\x7f", "a\tb", "ä", "a\u2028"])
+def test_what_is_not_short_and_printable_stays_here(value):
+    assert upward("anthropic", [("x-app", value)]) == {}
 
 
 names = st.sampled_from(
@@ -48,7 +72,7 @@ SECRET = ("authorization", "api-key", "cookie", "host", "connection", "length", 
     st.lists(st.tuples(names, st.text(max_size=20)), max_size=12),
 )
 def test_credentials_and_hop_by_hop_headers_never_pass(dialect, sent):
-    up = headers.upward(dialect, sent)
+    up = upward(dialect, sent)
     down = headers.downward(dialect, dict(sent))
 
     for name in (*up, *down):

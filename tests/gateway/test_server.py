@@ -8,6 +8,7 @@ import tomllib
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from proxypal_core.gateway.connection import UNSENT
 from proxypal_core.gateway.guard import Room
-from proxypal_core.gateway.request import Request
+from proxypal_core.gateway.request import Headers, Request
 from proxypal_core.gateway.server import server
 from proxypal_core.wire import jsonio
 from tests.proxy import proxy
@@ -352,8 +353,9 @@ async def test_no_more_of_a_body_is_held_than_is_read():
 
 @given(st.lists(st.binary(min_size=1, max_size=3000), max_size=40))
 def test_a_body_is_the_same_in_whatever_pieces_it_comes(pieces):
-    head = {"method": "POST", "target": "/", "version": "1.1", "pairs": [], "keep_alive": True}
-    request = Request(None, Room(10**9), **head)
+    head = {"method": "POST", "target": "/", "version": "1.1", "length": None, "keep_alive": True}
+    connection = SimpleNamespace(room=Room(10**9))
+    request = Request(connection, headers=Headers([]), **head)
     for piece in pieces:
         request.feed(piece)
     request.end()

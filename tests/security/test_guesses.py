@@ -58,7 +58,7 @@ def keyring():
 
 def told(ring, *shown):
     with pytest.raises(Refused) as refused:
-        ring.admit(shown)
+        ring.admit([access.digest(key) for key in shown])
     return refused.value.failure.kind
 
 
@@ -67,7 +67,7 @@ def test_after_ten_wrong_keys_the_next_has_to_wait_and_a_right_one_has_not():
     kinds = [told(ring, f"guess-{number}") for number in range(12)]
 
     assert kinds == [Kind.CLIENT_KEY] * 10 + [Kind.RATE_LIMIT] * 2
-    assert ring.admit(["k-1"]) is not None
+    assert ring.admit([access.digest("k-1")]) is not None
 
 
 def test_who_shows_no_key_guesses_nothing():
@@ -80,7 +80,9 @@ def test_who_shows_no_key_guesses_nothing():
 
 def test_a_right_key_in_the_wrong_place_is_no_guess():
     ring = keyring()
-    kinds = {ring.stranger(["k-1"], "the owner's alone").failure.kind for _ in range(50)}
+    kinds = {
+        ring.stranger([access.digest("k-1")], "the owner's alone").failure.kind for _ in range(50)
+    }
 
     assert kinds == {Kind.CLIENT_KEY}
 
@@ -117,7 +119,7 @@ async def test_a_proxy_that_lets_anybody_in_is_seen(monkeypatch):
 
 async def test_a_proxy_that_locks_everybody_out_is_seen(monkeypatch):
     def refuses(ring, *_):
-        raise ring.stranger(["nobody's"], "too many were wrong")
+        raise ring.stranger([access.digest("nobody's")], "too many were wrong")
 
     monkeypatch.setattr(access.Keyring, "admit", refuses)
 

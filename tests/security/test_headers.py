@@ -5,7 +5,8 @@ import re
 import pytest
 from structlog.testing import capture_logs
 
-from proxypal_core.gateway import exchange, headers
+from proxypal_core.gateway import headers, request
+from proxypal_core.wire import head as wire_head
 from tests.security.headers import measure_headers
 
 COUNT, FEW = 200, 80
@@ -21,7 +22,7 @@ async def test_no_header_passes_that_may_not():
 async def test_a_list_that_lets_everything_through_is_seen(monkeypatch, way):
     allow = re.compile(r"(?!content-|host|transfer-|connection|te$|trailer|expect|keep-alive).*")
     monkeypatch.setattr(headers, way, dict.fromkeys(getattr(headers, way), allow))
-    for known in ("_goes_up", "_goes_down"):
+    for known in ("_going_up", "_going_down"):
         monkeypatch.setattr(headers, known, getattr(headers, known).__wrapped__)
 
     up, down, *_ = await measure_headers(FEW)
@@ -30,7 +31,11 @@ async def test_a_list_that_lets_everything_through_is_seen(monkeypatch, way):
 
 
 async def test_a_header_for_the_neighbour_alone_that_passes_is_seen(monkeypatch):
-    monkeypatch.setattr(headers, "_neighbours", lambda _: ())
+    def careless(said, names):
+        return clean({name: said[name] for name in names if name != "connection"}, names)
+
+    clean = headers._clean
+    monkeypatch.setattr(headers, "_clean", careless)
 
     up, down, *_ = await measure_headers(FEW)
 
@@ -38,7 +43,7 @@ async def test_a_header_for_the_neighbour_alone_that_passes_is_seen(monkeypatch)
 
 
 async def test_a_value_that_no_header_may_have_is_seen(monkeypatch):
-    monkeypatch.setattr(headers, "_CLEAN", re.compile(".*", re.DOTALL))
+    monkeypatch.setattr(headers, "_clean", lambda said, names: {name: said[name] for name in names})
 
     up, down, *_ = await measure_headers(FEW, seed=6)  # whose heads have some, each way
 
@@ -46,10 +51,10 @@ async def test_a_value_that_no_header_may_have_is_seen(monkeypatch):
 
 
 async def test_a_head_that_the_proxy_itself_fails_on_is_seen(monkeypatch):
-    def fails(_):
+    def fails(*_):
         raise ValueError
 
-    monkeypatch.setattr(headers, "_neighbours", fails)
+    monkeypatch.setattr(headers, "_clean", fails)
 
     with capture_logs():  # where nothing is configured, a traceback shows the values of variables
         *_, failed = await measure_headers(8)
@@ -58,7 +63,10 @@ async def test_a_head_that_the_proxy_itself_fails_on_is_seen(monkeypatch):
 
 
 async def test_an_answer_that_is_no_http_is_seen(monkeypatch):
-    monkeypatch.setattr(exchange, "proxied_headers", lambda *_, **__: {"x request id": "a"})
+    def head(*said):
+        return wire_head.head(*said).replace(b"\r\nx-request-id", b"\r\nx request id")
+
+    monkeypatch.setattr(request, "head", head)
 
     _, _, refused, _ = await measure_headers(8)
 

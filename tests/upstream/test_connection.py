@@ -1,6 +1,7 @@
 """One connection: what it sends and how, how much it reads at once, and when it stops reading."""
 
 import asyncio
+import gzip
 
 import pytest
 from hypothesis import given
@@ -225,3 +226,36 @@ async def test_the_first_of_two_headers_of_a_name_counts():
     await asking
 
     assert Answer(connection).headers == {"x": "1", "content-length": "0"}
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+async def test_a_body_that_has_come_is_there_without_waiting(framing):
+    _, connection = connected()
+    asking = await asked(connection)
+    whole = (
+        b"content-length: 2\r\n\r\nhi"
+        if framing == "length"
+        else (b"transfer-encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n")
+    )
+    comes(connection, b"HTTP/1.1 200 OK\r\n" + whole[:-1])
+    await asking
+    answer = Answer(connection)
+    early = answer.whole()
+    comes(connection, whole[-1:])
+
+    assert (early, answer.whole(), connection.usable) == (None, b"hi", True)
+
+
+async def test_a_compressed_body_has_to_be_read():
+    body = gzip.compress(b"hi")
+    _, connection = connected()
+    asking = await asked(connection)
+    comes(
+        connection,
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n%b"
+        % (len(body), body),
+    )
+    await asking
+    answer = Answer(connection)
+
+    assert (answer.whole(), await answer.read()) == (None, b"hi")
