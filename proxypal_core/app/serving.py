@@ -143,6 +143,7 @@ async def gateway(
         aclosing(database),
         aclosing(bodies_file),
         aclosing(usage),
+        aclosing(responses),
         HttpTransport(connect=settings.timeouts.connect, ca_file=settings.network.ca_file) as http,
         spans_of(settings) as spans,
         Fetcher(

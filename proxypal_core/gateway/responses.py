@@ -6,7 +6,7 @@ what refers to it is written out before anybody is asked.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote
@@ -199,9 +199,7 @@ class _Watch:
     told of *previous*.
     """
 
-    def __init__(
-        self, answers: Callable[[bytes], Iterable[JsonObject]], previous: str, keep: "_Keep"
-    ) -> None:
+    def __init__(self, answers: "_Answers", previous: str, keep: "_Keep") -> None:
         self._answers = answers
         self._previous = jsonio.dumps(previous) if previous else b""
         self._keep = keep
@@ -211,9 +209,13 @@ class _Watch:
             data = _NO_PREVIOUS.sub(lambda match: match[1] + self._previous, data)
         # What cannot be kept is told all the same.
         with suppress(jsonio.Malformed):
-            for response in self._answers(data):
+            for response in self._answers(data, native=native):
                 self._keep(response, account, native=native)
         return data
+
+
+class _Answers(Protocol):
+    def __call__(self, data: bytes, /, *, native: bool) -> Iterable[JsonObject]: ...
 
 
 class _Keep(Protocol):
@@ -221,26 +223,32 @@ class _Keep(Protocol):
 
 
 _NO_PREVIOUS = re.compile(rb'("previous_response_id"\s*:\s*)null')
-# The first tells early where the answer is, for a client that loses the stream; the others are
-# whole.
-_TOLD_IN = ("response.created", "response.completed", "response.incomplete")
+# The second tells early where the answer is, for a client that loses the stream; the others are
+# whole. The most frequent is looked for first.
+_TOLD_IN = ("response.completed", "response.created", "response.incomplete")
 _TOLD = [jsonio.dumps(kind) for kind in _TOLD_IN]
 _ANSWER = b'"response"'
 """The key of an event that has one; inside a text its quotes would be escaped."""
 
 
-def _whole(data: bytes) -> Iterator[JsonObject]:
+def _whole(data: bytes, *, native: bool) -> Iterator[JsonObject]:
     yield jsonio.load_object(data)
 
 
-def _streamed(data: bytes) -> Iterator[JsonObject]:
-    """The answers in *data*, whole events, of which few hold one."""
-    at = 0
-    while (found := data.find(_ANSWER, at)) >= 0:
-        at += len(sse.Splitter().block(data[at:found]))
-        end = sse.end_of_event(data, at)
-        raw = data[at:end]
-        at = end
+def _streamed(data: bytes, *, native: bool) -> Iterator[JsonObject]:
+    """The answers in *data*, whole events: it is announced by the first event that has one, of which
+    only its own provider can keep anything, and stands whole in the last.
+    """
+    end = 0
+    for found in (data.find(_ANSWER) if native else -1, data.rfind(_ANSWER)):
+        if found < end:
+            continue  # there is none, or it is the same event
+        # Nearly all end with line feeds, and are passed over at once.
+        blank = data.rfind(b"\n\n", end, found)
+        start = blank + 2 if blank >= 0 else end
+        start += len(sse.Splitter().block(data[start:found]))
+        end = sse.end_of_event(data, start)
+        raw = data[start:end]
         frame = sse.parse(raw) if any(told in raw for told in _TOLD) else None
         if frame is None:
             continue

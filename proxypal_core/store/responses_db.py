@@ -92,7 +92,7 @@ class ResponsesDB:
         self._waiting: list[tuple[str, Kept, float]] = []
         """Whose, what and when. The loop adds at its end, the database's thread takes from its front."""
         self._next_write = 0.0
-        self._scheduled = False
+        self._scheduled: asyncio.TimerHandle | None = None
         database.add_tables(_SCHEMA, lambda db: self._make_room(db, self._oldest()))
         database.before_all(self._write)
 
@@ -102,12 +102,16 @@ class ResponsesDB:
         loop = asyncio.get_running_loop()
         if loop.time() >= self._next_write:
             self._begin(loop)
-        elif not self._scheduled:
-            self._scheduled = True
-            loop.call_at(self._next_write, self._begin, loop)
+        elif self._scheduled is None:
+            self._scheduled = loop.call_at(self._next_write, self._begin, loop)
+
+    async def aclose(self) -> None:
+        """Begin no write any more; the database writes what waits when it ends."""
+        if self._scheduled is not None:
+            self._scheduled.cancel()
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._scheduled = False
+        self._scheduled = None
         self._next_write = loop.time() + WRITE_EVERY
         self._database.submit(lambda _: None)  # which is written before
 

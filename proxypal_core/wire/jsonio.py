@@ -112,7 +112,7 @@ def escape_separators(data: bytes) -> bytes:
     """JSON text with U+2028 and U+2029 escaped, as Google's servers do: some stream readers take
     them for line ends.
     """
-    if b"\xe2\x80" not in data:
+    if data.isascii() or b"\xe2\x80" not in data:
         return data
     return data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
 

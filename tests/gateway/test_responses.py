@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import openai
 import pytest
 
+from proxypal_core.gateway.responses import _streamed
 from proxypal_core.wire import jsonio
 from tests.fault_server import SCENARIOS, Answer, Raw, Scenario
 from tests.fault_server.transcripts import openai_responses as spelling
@@ -52,6 +53,34 @@ def said_in(messages):
         for turn in messages
         for part in (turn["content"] if isinstance(turn["content"], list) else [{}])
     ]
+
+
+# ── where an answer stands ───────────────────────────────────────────────────────────────────
+
+QUEUED, CREATED, COMPLETED = (
+    jsonio.dumps({"type": f"response.{kind}", "response": {"id": kind, "of": {"response": 1}}})
+    for kind in ("queued", "created", "completed")
+)
+DELTA = b'{"type":"response.output_text.delta","delta":"a \\"response\\""}'
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize(
+    ("events", "native", "found"),
+    [
+        ([CREATED, QUEUED, DELTA, COMPLETED], True, ["created", "completed"]),
+        ([CREATED, QUEUED, DELTA, COMPLETED], False, ["completed"]),
+        ([CREATED, QUEUED, DELTA], True, ["created"]),
+        ([CREATED], True, ["created"]),
+        ([DELTA, COMPLETED], True, ["completed"]),
+        ([QUEUED, DELTA], True, []),
+        ([DELTA, DELTA], True, []),
+    ],
+)
+def test_answers_are_found_at_either_end_of_what_is_sent(events, native, found, end):
+    data = b"".join(b"event: x" + end + b"data: " + event + 2 * end for event in events)
+
+    assert [answer["id"] for answer in _streamed(data, native=native)] == found
 
 
 # ── kept here ────────────────────────────────────────────────────────────────────────────────

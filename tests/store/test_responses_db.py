@@ -16,8 +16,11 @@ A_PAGE = b"x" * 4096
 
 @asynccontextmanager
 async def opened(folder=None, **options):
-    async with aclosing(Database(folder)) as database:
-        yield ResponsesDB(database, **{"clock": StoppedClock(), **options})
+    async with (
+        aclosing(Database(folder)) as database,
+        aclosing(ResponsesDB(database, **{"clock": StoppedClock(), **options})) as responses,
+    ):
+        yield responses
 
 
 def answer(name, text=b"[]", **fields):
@@ -60,6 +63,15 @@ async def test_of_a_flood_of_answers_none_is_lost(tmp_path):
 
     assert found == answer("r99")
     assert after == [answer(f"r{number}") for number in range(100)]
+
+
+async def test_when_it_ends_no_write_is_begun_any_more(tmp_path):
+    async with opened(tmp_path) as db:
+        for number in range(2):
+            db.put("", answer(f"r{number}"))
+        begun_later = db._scheduled
+
+    assert begun_later.cancelled()
 
 
 async def test_what_is_deleted_is_gone_and_its_items_too(tmp_path):

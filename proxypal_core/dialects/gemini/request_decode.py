@@ -113,8 +113,10 @@ def _camel(value: Any, depth: int = 0) -> Any:
         return [_camel(one, depth + 1) for one in value]
     if not isinstance(value, dict):
         return value
-    fields = ((own_schema.camel(key), field) for key, field in value.items())
-    return {key: field if key in _NOT_OURS else _camel(field, depth + 1) for key, field in fields}
+    return {
+        (name := own_schema.camel(key)): field if name in _NOT_OURS else _camel(field, depth + 1)
+        for key, field in value.items()
+    }
 
 
 # ── the conversation ─────────────────────────────────────────────────────────────────────────
@@ -345,6 +347,7 @@ def _sampling(config: JsonObject) -> Sampling:
         **{
             word: opt(config, field, read, "generationConfig")
             for field, (word, read) in _SAMPLING.items()
+            if field in config
         }
     )
 

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from proxypal_core.dialects import answers
-from proxypal_core.dialects.alike import written
 from proxypal_core.dialects.base import Reply
 from proxypal_core.dialects.openai_responses.answer import envelope
 from proxypal_core.dialects.openai_responses.errors import error_object, failed_error
@@ -61,11 +60,12 @@ _DELTA_NAMES = {
     Refusal: "response.refusal",
     Thinking: "response.reasoning_summary_text",
 }
-_DELTA_BEFORE = (
+_TEXT_DELTA = (
     b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta",'
-    b'"sequence_number":'
+    b'"sequence_number":%%d,"output_index":%d,"item_id":%b,"content_index":0,"delta":"%%b",'
+    b'"logprobs":[]}\n\n'
 )
-_DELTA_AFTER = b'","logprobs":[]}\n\n'
+"""With a place for the item, and then for the number and the text of each event."""
 
 
 class _Item:
@@ -90,8 +90,8 @@ class _Item:
         elif isinstance(part, Thinking):
             self._place = {"summary_index": 0}
 
-    def start(self) -> Iterator[_Told]:
-        shell = write_item(self._part, self._name, IN_PROGRESS) or {}
+    def start(self, shell: JsonObject) -> Iterator[_Told]:
+        """The frames that announce the item; *shell* is the item with nothing in it."""
         if isinstance(self._part, (Text, Refusal)):
             shell = {**shell, "content": []}
         yield "response.output_item.added", {"item": shell}
@@ -216,20 +216,17 @@ class ResponsesEncoder:
     def say(self, texts: Sequence[bytes], /) -> bytes:
         if self._item is None or not self._item.hears(texts):
             return b""
-        place = b',"output_index":%d,"item_id":%b,"content_index":0,"delta":"' % (
-            len(self._items),
-            self._item.json_name,
-        )
-        numbers = [b"%d" % (self._sequence + at) for at in range(len(texts))]
-        self._sequence += len(texts)
-        return written((_DELTA_BEFORE, place, _DELTA_AFTER), (numbers, texts))
+        name = self._item.json_name.replace(b"%", b"%%")
+        event = _TEXT_DELTA % (len(self._items), name)
+        told = [event % numbered for numbered in enumerate(texts, self._sequence)]
+        self._sequence += len(told)
+        return b"".join(told)
 
     def _start(self, given: str) -> bytes:
         self._envelope = envelope(self._reply, answers.answer_id(ID_PREFIX, given, self._reply))
-        answer = {**self._envelope, "status": IN_PROGRESS}
-        return self._frame("response.created", response=answer) + self._frame(
-            "response.in_progress", response=answer
-        )
+        answer = jsonio.dumps_text({**self._envelope, "status": IN_PROGRESS})
+        told = {"response": jsonio.verbatim(answer)}
+        return self._frame("response.created", told) + self._frame("response.in_progress", told)
 
     def _open(self, part: Part) -> bytes:
         if not self._envelope:
@@ -241,10 +238,11 @@ class ResponsesEncoder:
             part = resolved
         stem = self._envelope["id"].removeprefix(ID_PREFIX)
         name = item_id(part, stem, len(self._items))
-        if write_item(part, name, IN_PROGRESS) is None:
+        shell = write_item(part, name, IN_PROGRESS)
+        if shell is None:
             return b""
         self._item = _Item(part, name, wrapped=wrapped)
-        return self._tell(self._item.start())
+        return self._tell(self._item.start(shell))
 
     def _close(self, status: str) -> bytes:
         if self._item is None:
@@ -267,7 +265,7 @@ class ResponsesEncoder:
             "usage": write_usage(self._usage),
         }
         kind = "response.incomplete" if status == INCOMPLETE else "response.completed"
-        return started + closed + self._frame(kind, response=answer)
+        return started + closed + self._frame(kind, {"response": answer})
 
     def _fail(self, failure: Failure) -> bytes:
         """The failed answer, which Codex reads, and an error, which the SDKs raise.
@@ -277,16 +275,16 @@ class ResponsesEncoder:
         failed = b""
         if self._envelope:
             answer = {**self._envelope, "status": FAILED, "error": failed_error(failure)}
-            failed = self._frame("response.failed", response={**answer, "output": self._items})
+            failed = self._frame("response.failed", {"response": {**answer, "output": self._items}})
         error = error_object(failure)
         flat = {key: error[key] for key in ("code", "message", "param")}
-        return failed + self._frame("error", **flat, error=error)
+        return failed + self._frame("error", {**flat, "error": error})
 
     def _tell(self, told: Any) -> bytes:
         index = len(self._items)
-        return b"".join([self._frame(kind, output_index=index, **rest) for kind, rest in told])
+        return b"".join([self._frame(kind, {"output_index": index, **rest}) for kind, rest in told])
 
-    def _frame(self, kind: str, **fields: Any) -> bytes:
+    def _frame(self, kind: str, fields: JsonObject) -> bytes:
         data = jsonio.dumps({"type": kind, "sequence_number": self._sequence, **fields})
         self._sequence += 1
         # Some readers of streams take the Unicode separators for line ends.
