@@ -21,7 +21,8 @@ from proxypal_core.metering import Attempt, Record, prices
 from proxypal_core.settings.parse import parse
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store.database import Database
-from proxypal_core.store.usage_db import By, UsageDB
+from proxypal_core.store.usage_db import UsageDB
+from proxypal_core.store.usage_rows import By
 from proxypal_core.telemetry.metrics import Metrics
 
 NOW = 1_795_000_000.0

@@ -20,7 +20,8 @@ from proxypal_core.daemon import files
 from proxypal_core.gateway import usage_api
 from proxypal_core.settings.schema import Duration, Settings
 from proxypal_core.store.database import STATE_FILE, Database
-from proxypal_core.store.usage_db import By, UsageDB
+from proxypal_core.store.usage_db import UsageDB
+from proxypal_core.store.usage_rows import By
 from proxypal_core.wire import jsonio
 
 _KINDS = ("input", "cache_read", "cache_write", "output", "reasoning")

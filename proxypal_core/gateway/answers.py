@@ -1,4 +1,4 @@
-"""Whole answers: JSON, and refusals in a dialect's own words."""
+"""Whole answers: JSON, and refusals, in a dialect's own words where one is known."""
 
 from typing import Any
 
@@ -49,3 +49,25 @@ def upgrade_refused(dialect: Dialect, request_id: str) -> web.Response:
     answer.headers["upgrade"] = "HTTP/1.1"
     answer.force_close()
     return answer
+
+
+def plain_refusal(status: int, kind: str, text: str) -> web.Response:
+    """For a request whose handler gave no answer; the connection ends with it."""
+    error = {"message": text, "type": kind, "param": None, "code": None}
+    refusal = json_bytes(jsonio.dumps({"error": error}), status)
+    refusal.force_close()
+    return refusal
+
+
+def _fixed(status: str, headers: str, body: bytes = b"") -> bytes:
+    head = f"HTTP/1.1 {status}\r\n{headers}content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    return head.encode() + body
+
+
+FULL = _fixed("503 Service Unavailable", "retry-after: 1\r\n")
+MALFORMED = _fixed(
+    "400 Bad Request",
+    "server: proxypal\r\ncontent-type: application/json\r\n",
+    b'{"error":{"message":"malformed HTTP request","type":"invalid_request_error",'
+    b'"param":null,"code":null}}',
+)

@@ -9,7 +9,6 @@ one task answers all requests of a connection. ``upstream.connection`` is its co
 """
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -17,22 +16,16 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import httptools
 import structlog
-from aiohttp import web
 
-from proxypal_core.gateway import answers
+from proxypal_core.gateway import answers, heads
 from proxypal_core.gateway.deadline import Deadline
-from proxypal_core.gateway.guard import Limits, Room
-from proxypal_core.gateway.request import Answer, Headers, Request, Sent, TooLarge
-from proxypal_core.wire import jsonio
+from proxypal_core.gateway.guard import Limits, Room, prepare_socket
+from proxypal_core.gateway.heads import HEAD_LIMIT, LINE_LIMIT, VERSIONS, Headers, Malformed
+from proxypal_core.gateway.request import Answer, Request, Sent, TooLarge
 
 if TYPE_CHECKING:
     from proxypal_core.gateway.server import Server
 
-LINE_LIMIT = 16 * 1024
-"""Bytes of a header line, and of a target. Codex and Claude Code send JSON in headers."""
-HEAD_LIMIT = 128 * 1024
-"""Bytes of a head, and of what may come in a body's stead: trailers, or the names of chunks."""
-_HEADERS = 128
 _WAITING = 128
 """Requests that a client may send before the first of them is answered."""
 _UNREAD = 256 * 1024
@@ -43,23 +36,8 @@ _LINGER = 10.0
 """Seconds that are waited for the rest of a body that nobody wanted: a client that is still sending
 would not see the answer.
 """
-SEND_BUFFER = 128 * 1024
-"""Bytes that the kernel is asked to hold on their way to a client (Linux takes twice as many); left
-alone, it holds megabytes.
-"""
-UNSENT = 16 * 1024
-"""Bytes that it takes beyond what the client's window has room for (Linux's and macOS's
-``TCP_NOTSENT_LOWAT``). Without this bound all of ``SEND_BUFFER`` is filled for a client that does not
-read, and of a translated answer we keep as much again.
-"""
-_NOT_SENT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-_VERSIONS = ("1.1", "1.0")
 _LENGTH = b"content-length"
 _LENGTH_SIZE = len(_LENGTH)
-_ONCE = frozenset({"host", "content-type", "content-encoding"})
-"""What must not come twice, besides what frames a body, which the parser minds: those who read
-different ones of them would understand a request differently.
-"""
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
@@ -67,10 +45,6 @@ log = structlog.get_logger(__name__)
 
 _read = memoryview(bytearray(256 * 1024))
 """Where every connection's bytes come in; they are parsed before the next ones can."""
-
-
-class _Malformed(Exception):
-    """What came is no request."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -126,16 +100,11 @@ class Connection(asyncio.BufferedProtocol):
         transport = cast("asyncio.Transport", transport)  # uvloop's is none, and does the same
         if not self._server.admits():
             self._broken = True
-            transport.write(_FULL)
+            transport.write(answers.FULL)
             transport.close()
             return
         self.transport = transport
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        if connection.family != getattr(socket, "AF_UNIX", None):  # Windows has none
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if _NOT_SENT is not None:
-                connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT, UNSENT)
+        prepare_socket(transport.get_extra_info("socket"))
         self._server.joined(self)
         self._task = self._loop.create_task(self._serve())
         self.deadline = Deadline(self._loop, self._task)
@@ -217,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         size = len(name)
         if size + len(value) > LINE_LIMIT:
-            raise _Malformed
+            raise Malformed
         if size == _LENGTH_SIZE and name.lower() == _LENGTH:
             self._length = value  # the parser has seen that it is one, and the only one
         else:
@@ -227,8 +196,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._without_head:
             return
         version = self._parser.get_http_version()
-        if version not in _VERSIONS or len(self._target) > LINE_LIMIT:
-            raise _Malformed
+        if version not in VERSIONS or len(self._target) > LINE_LIMIT:
+            raise Malformed
         self._in_head = False
         self._silent = 0
         self._head_since = 0.0
@@ -249,12 +218,10 @@ class Connection(asyncio.BufferedProtocol):
     def _read_headers(self, version: str) -> Headers:
         raw = self._raw
         if self._last is None or self._last[0] != raw:
-            if len(raw) > 2 * _HEADERS:
-                raise _Malformed
-            self._last = raw, _checked(Headers(raw))
+            self._last = raw, heads.read(raw)
         headers = self._last[1]
         if version == "1.1" and "host" not in headers.named:
-            raise _Malformed
+            raise Malformed
         return headers
 
     def on_body(self, data: bytes) -> None:
@@ -278,14 +245,9 @@ class Connection(asyncio.BufferedProtocol):
         if request is None or request.method == "CONNECT":
             self._refuse()
             return
-        framing = [
-            f"{name}: {value}\r\n" for name, value in request.pairs if name == "transfer-encoding"
-        ]
-        if request.length is not None:
-            framing.append(f"content-length: {request.length}\r\n")
         self._parser = httptools.HttpRequestParser(self)
         self._without_head = True
-        self._parser.feed_data(f"POST / HTTP/1.1\r\n{''.join(framing)}\r\n".encode())
+        self._parser.feed_data(heads.framing(request.headers, request.length))
 
     def _put(self, request: Request | None) -> None:
         if len(self._waiting) >= _WAITING:
@@ -344,7 +306,7 @@ class Connection(asyncio.BufferedProtocol):
         if request is None:
             log.warning("request refused by the parser", status=400)
             if self.transport is not None:
-                self.transport.write(_MALFORMED)
+                self.transport.write(answers.MALFORMED)
             return False
         self._answering = request
         try:
@@ -379,12 +341,14 @@ class Connection(asyncio.BufferedProtocol):
         except ConnectionError:
             raise
         except TooLarge:
-            request.respond(_refusal(413, "invalid_request_error", "the body is too large"))
+            request.respond(
+                answers.plain_refusal(413, "invalid_request_error", "the body is too large")
+            )
             return False
         except Exception as error:  # noqa: BLE001 — it is answered
             self._failed(error)
             if not request.began:
-                request.respond(_refusal(500, "server_error", "internal error"))
+                request.respond(answers.plain_refusal(500, "server_error", "internal error"))
             return False
         return answer.keep_alive
 
@@ -464,32 +428,3 @@ class Connection(asyncio.BufferedProtocol):
             _, waits = await asyncio.wait([self._task], timeout=timeout)
             if waits:
                 self.cut()
-
-
-def _checked(headers: Headers) -> Headers:
-    if len(headers.named) != len(headers.pairs):
-        names = [name for name, _ in headers.pairs]
-        if any(names.count(name) > 1 for name in _ONCE):
-            raise _Malformed
-    return headers
-
-
-def _refusal(status: int, kind: str, text: str) -> web.Response:
-    error = {"message": text, "type": kind, "param": None, "code": None}
-    refusal = answers.json_bytes(jsonio.dumps({"error": error}), status)
-    refusal.force_close()
-    return refusal
-
-
-def _fixed(status: str, headers: str, body: bytes = b"") -> bytes:
-    head = f"HTTP/1.1 {status}\r\n{headers}content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    return head.encode() + body
-
-
-_FULL = _fixed("503 Service Unavailable", "retry-after: 1\r\n")
-_MALFORMED = _fixed(
-    "400 Bad Request",
-    "server: proxypal\r\ncontent-type: application/json\r\n",
-    b'{"error":{"message":"malformed HTTP request","type":"invalid_request_error",'
-    b'"param":null,"code":null}}',
-)

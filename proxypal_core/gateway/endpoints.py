@@ -23,8 +23,9 @@ from proxypal_core.gateway.downstream import JsonArray, LegacyCompletions, Refra
 from proxypal_core.gateway.exchange import Exchange, proxied_headers
 from proxypal_core.gateway.front import Front
 from proxypal_core.gateway.glance import glance
+from proxypal_core.gateway.heads import Headers
 from proxypal_core.gateway.prepare import Ask
-from proxypal_core.gateway.request import BODY_LIMIT, Answer, Headers, Request, TooLarge
+from proxypal_core.gateway.request import BODY_LIMIT, Answer, Request, TooLarge
 from proxypal_core.gateway.sessions import session_of
 from proxypal_core.gateway.surface import Access, Match, Operation
 from proxypal_core.hub.failure import Failure, Kind, Refused

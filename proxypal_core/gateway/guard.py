@@ -1,4 +1,6 @@
-"""How long clients may keep us waiting, and how much of what they send is held at a time."""
+"""How long clients may keep us waiting, and how much is held of what they send and are sent."""
+
+import socket
 
 import msgspec
 
@@ -6,6 +8,16 @@ from proxypal_core.hub.failure import Failure, Kind, Refused
 
 MIB = 1024 * 1024
 _PRESSED = 16
+SEND_BUFFER = 128 * 1024
+"""Bytes that the kernel is asked to hold on their way to a client (Linux takes twice as many); left
+alone, it holds megabytes.
+"""
+UNSENT = 16 * 1024
+"""Bytes that it takes beyond what the client's window has room for (Linux's and macOS's
+``TCP_NOTSENT_LOWAT``). Without this bound all of ``SEND_BUFFER`` is filled for a client that does not
+read, and of a translated answer we keep as much again.
+"""
+_NOT_SENT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -70,6 +82,15 @@ class Room:
 
     def give_back(self, size: int) -> None:
         self.held -= size
+
+
+def prepare_socket(connection: socket.socket) -> None:
+    """Bound what the kernel holds for a client, and have it ask a silent one whether it is still there."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    if connection.family != getattr(socket, "AF_UNIX", None):  # Windows has none
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if _NOT_SENT is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT, UNSENT)
 
 
 WRONG_ENCODING = "this content-encoding is not read here; send gzip, deflate, zstd or none"

@@ -5,16 +5,17 @@ out as they are written here: a whole one in one piece, a stream piece by piece.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, TypeVarTuple, cast
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 
 from proxypal_core.gateway.guard import check_encoding
+from proxypal_core.gateway.heads import Headers
 from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.wire.head import head
 from proxypal_core.wire.inflate import inflated
@@ -28,43 +29,6 @@ _SMALL = 1024
 """Smaller pieces of a body are put together as they come: each one alone takes more than it holds."""
 _BODILESS = (204, 304)
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
-
-class Headers:
-    """The headers of a request, of which *raw* are the names and values by turns; ``content-length``
-    is not among them. Clients send the same ones with each of their requests: a connection keeps the
-    last, and with them what was found there.
-    """
-
-    __slots__ = ("_found", "joined", "named", "pairs")
-
-    def __init__(self, raw: Sequence[bytes]) -> None:
-        self.pairs: Sequence[tuple[str, str]] = [
-            (name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape"))
-            for name, value in zip(raw[::2], raw[1::2], strict=True)
-        ]
-        """As they came, but for their names, which are in small letters."""
-        self.named: Mapping[str, str] = dict(reversed(self.pairs))
-        """The same by name; the first of those that came twice."""
-        self.joined = self.named
-        """The same; those that came twice (``anthropic-beta`` may) as one list."""
-        if len(self.named) < len(self.pairs):
-            self.joined = {
-                name: ", ".join(value for n, value in self.pairs if n == name)
-                for name in self.named
-            }
-        self._found: dict[tuple[object, ...], object] = {}
-
-    def once(self, find: "Callable[[Headers, *Ts], T]", *args: *Ts) -> T:
-        """What *find*, given *args*, finds in them and nowhere else; it is asked once."""
-        asked = (find, *args)
-        if asked not in self._found:
-            self._found[asked] = find(self, *args)
-        return cast(T, self._found[asked])
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -401,7 +365,5 @@ class Stream:
 
 
 _DAMAGED = Failure(Kind.INVALID, "the body is damaged; send it again, without Content-Encoding")
-
-
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 """Providers have statuses of their own besides."""

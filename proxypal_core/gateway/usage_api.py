@@ -13,7 +13,8 @@ from proxypal_core.hub.failure import Failure, Kind, Refused
 from proxypal_core.metering import row
 from proxypal_core.settings.schema import Settings
 from proxypal_core.store.bodies_db import BodiesDB
-from proxypal_core.store.usage_db import By, Filter, Totals, UsageDB
+from proxypal_core.store.usage_db import UsageDB
+from proxypal_core.store.usage_rows import By, Filter, Totals
 
 DAY = 86400.0
 MONTH = 365.25 / 12 * DAY

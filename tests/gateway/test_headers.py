@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxypal_core.gateway import headers
-from proxypal_core.gateway.request import Headers
+from proxypal_core.gateway.heads import Headers
 
 
 def upward(dialect, sent):

@@ -15,9 +15,9 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxypal_core.gateway.connection import UNSENT
-from proxypal_core.gateway.guard import Room
-from proxypal_core.gateway.request import Headers, Request
+from proxypal_core.gateway.guard import UNSENT, Room
+from proxypal_core.gateway.heads import Headers
+from proxypal_core.gateway.request import Request
 from proxypal_core.gateway.server import server
 from proxypal_core.wire import jsonio
 from tests.proxy import proxy

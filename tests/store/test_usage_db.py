@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from proxypal_core.hub.messages import Usage
 from proxypal_core.metering import Attempt, Record, is_failure, tokens
-from proxypal_core.store import usage_db
+from proxypal_core.store import usage_db, usage_rows
 from proxypal_core.store.database import STATE_FILE, Database
-from proxypal_core.store.usage_db import By, Filter, UsageDB
+from proxypal_core.store.usage_db import UsageDB
+from proxypal_core.store.usage_rows import By, Filter
 from tests.running import running
 from tests.strategies import usages, words
 
@@ -76,7 +77,7 @@ async def kept(db, *given_records):
 
 
 async def test_records_that_came_together_are_a_row_each():
-    many = [record(number) for number in range(2 * usage_db._TOGETHER + 15)]
+    many = [record(number) for number in range(2 * usage_rows._TOGETHER + 15)]
 
     async with opened() as db:
         await kept(db, *many)
@@ -239,7 +240,8 @@ import asyncio, sys
 from pathlib import Path
 from proxypal_core.metering import Record
 from proxypal_core.store.database import Database
-from proxypal_core.store.usage_db import Filter, UsageDB
+from proxypal_core.store.usage_db import UsageDB
+from proxypal_core.store.usage_rows import Filter
 
 async def main():
     db = UsageDB(Database(Path(sys.argv[1])))
