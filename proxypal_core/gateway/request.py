@@ -198,10 +198,10 @@ class Request:
             raise TooLarge
 
     async def _inflated(self, encoding: str, whole: bytes) -> bytes:
-        limit = min(BODY_LIMIT, self.connection.limits.inflated_from(len(whole)))
         pieces = []
         try:
-            for piece in inflated(encoding, whole):
+            for piece, read in inflated(encoding, whole):
+                limit = min(BODY_LIMIT, self.connection.limits.inflated_from(read))
                 self._take(len(piece), limit + len(whole))
                 pieces.append(piece)
                 await asyncio.sleep(0)

@@ -14,8 +14,13 @@ PIECE = 1024 * 1024
 """Bytes that are inflated at a time, at most."""
 
 
-def inflated(encoding: str, data: bytes) -> Iterator[bytes]:
-    """All of *data*, which is compressed with *encoding* (gzip, deflate or zstd).
+_BLOCK = 64 * 1024
+"""Bytes that are looked at together: so soon it is seen how much they grow."""
+
+
+def inflated(encoding: str, data: bytes) -> Iterator[tuple[bytes, int]]:
+    """All of *data*, which is compressed with *encoding* (gzip, deflate or zstd), in pieces; with each
+    comes how many bytes of *data* it and those before it were made of, at most.
 
     Raises:
         ValueError: it is not, or it has no end.
@@ -24,10 +29,17 @@ def inflated(encoding: str, data: bytes) -> Iterator[bytes]:
         yield from _frames(data)
         return
     inflating = Inflating()
-    inflating.feed(data)
-    while piece := inflating.more():
-        yield piece
+    for block, read in _blocks(data):
+        inflating.feed(block)
+        while piece := inflating.more():
+            yield piece, read
     inflating.close()
+
+
+def _blocks(data: bytes) -> Iterator[tuple[bytes, int]]:
+    for at in range(0, len(data), _BLOCK):
+        block = data[at : at + _BLOCK]
+        yield block, at + len(block)
 
 
 class Inflating:
@@ -77,17 +89,19 @@ class Inflating:
         return 32 + zlib.MAX_WBITS if named else -zlib.MAX_WBITS
 
 
-def _frames(data: bytes) -> Iterator[bytes]:
-    while data:
-        frame = zstd.ZstdDecompressor()
-        while not frame.eof:
-            if frame.needs_input and not data:
-                raise ValueError("the end is missing")
+def _frames(data: bytes) -> Iterator[tuple[bytes, int]]:
+    frame = None
+    for block, read in _blocks(data):
+        rest = block
+        while rest or (frame is not None and not frame.eof and not frame.needs_input):
+            if frame is None or frame.eof:
+                frame = zstd.ZstdDecompressor()
             try:
-                piece = frame.decompress(data, PIECE)
+                piece = frame.decompress(rest, PIECE)
             except zstd.ZstdError as error:
                 raise ValueError(str(error)) from None
-            data = b""
+            rest = frame.unused_data if frame.eof else b""
             if piece:
-                yield piece
-        data = frame.unused_data
+                yield piece, read
+    if frame is not None and not frame.eof:
+        raise ValueError("the end is missing")
